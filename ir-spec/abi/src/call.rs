@@ -1,0 +1,63 @@
+//! What a compiled kernel receives and what it answers.
+
+/// The arguments of one kernel call. A kernel is `extern "C" fn(*const KernelCall) -> i32`; the result
+/// is a [`Status`]. All arrays belong to the caller and outlive the call.
+#[repr(C)]
+#[derive(Debug)]
+pub struct KernelCall {
+    /// One base address per kernel parameter, in declaration order.
+    pub buffers: *const *mut u8,
+    /// One address per kernel parameter: its strides in elements, one `i64` per axis. Read only for
+    /// parameters that the kernel declares as strided.
+    pub strides: *const *const i64,
+    /// The executable's sizes.
+    pub sizes: *const i64,
+    /// Where to describe a failure before returning a status other than 0.
+    pub error: *mut ErrorRecord,
+}
+
+/// What went wrong inside a kernel, in numbers; the image's site table turns it into words.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErrorRecord {
+    /// Index into the image's site table.
+    pub site: u32,
+    /// How many of `position` are used.
+    pub rank: u32,
+    /// The offending value.
+    pub value: i64,
+    /// The bound it violates.
+    pub bound: i64,
+    /// The iteration variables of the block at the failure.
+    pub position: [i64; ErrorRecord::MAX_POSITION],
+}
+
+impl ErrorRecord {
+    /// At most this many iteration variables are recorded.
+    pub const MAX_POSITION: usize = 8;
+}
+
+/// The result of a kernel call.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The kernel ran to its end.
+    Ok = 0,
+    /// A data-dependent subscript was out of range (E-INDEX).
+    Index = 1,
+    /// A fixpoint did not converge or met a NaN (E-DIVERGE).
+    Diverge = 2,
+    /// An integer was divided by zero (E-DIV).
+    Division = 3,
+    /// The call's deadline passed or it was cancelled (E-BUDGET).
+    Cancelled = 4,
+}
+
+impl Status {
+    /// The status that a kernel's answer stands for; unknown numbers are a damaged kernel.
+    pub fn from_code(code: i32) -> Option<Status> {
+        [Status::Ok, Status::Index, Status::Diverge, Status::Division, Status::Cancelled]
+            .into_iter()
+            .find(|s| *s as i32 == code)
+    }
+}

@@ -1,0 +1,163 @@
+//! Extremes of an expression over a box of iteration variables, as expressions over sizes.
+
+use super::{Atom, Facts, IntExpr, Monomial, Symbol};
+use crate::VarId;
+
+/// What is known of the iteration variables: `lo <= var <= hi`, bounds free of other variables.
+pub trait VarRanges {
+    /// The first and last value of a variable, both inclusive; `None` if it is unknown.
+    fn range(&self, var: VarId) -> Option<(IntExpr, IntExpr)>;
+}
+
+impl<F: Fn(VarId) -> Option<(IntExpr, IntExpr)>> VarRanges for F {
+    fn range(&self, var: VarId) -> Option<(IntExpr, IntExpr)> {
+        self(var)
+    }
+}
+
+/// A lower bound of `expr` over the box, free of variables; exact where every variable occurs once.
+/// `facts` must include the variables' own bounds.
+pub fn lower(expr: &IntExpr, ranges: &dyn VarRanges, facts: &Facts) -> Option<IntExpr> {
+    Extreme { ranges, facts }.of(expr, false)
+}
+
+/// An upper bound of `expr` over the box, like [`lower`].
+pub fn upper(expr: &IntExpr, ranges: &dyn VarRanges, facts: &Facts) -> Option<IntExpr> {
+    Extreme { ranges, facts }.of(expr, true)
+}
+
+struct Extreme<'a> {
+    ranges: &'a dyn VarRanges,
+    facts: &'a Facts,
+}
+
+impl Extreme<'_> {
+    fn of(&self, expr: &IntExpr, largest: bool) -> Option<IntExpr> {
+        if expr.is_poisoned() {
+            return None;
+        }
+        let mut current = self.without_nested_vars(expr, largest)?;
+        while let Some(var) = first_var(&current) {
+            let (coefficient, rest) = current.linear_in(var)?;
+            let (lo, hi) = self.ranges.range(var)?;
+            let rising = if self.facts.is_nonneg(&coefficient) {
+                true
+            } else if self.facts.is_nonneg(&-coefficient.clone()) {
+                false
+            } else {
+                return None;
+            };
+            let at = if rising == largest { hi } else { lo };
+            current = coefficient * at + rest;
+        }
+        Some(current)
+    }
+
+    /// Replaces quotients, remainders, minima and maxima that mention variables by their extremes.
+    fn without_nested_vars(&self, expr: &IntExpr, largest: bool) -> Option<IntExpr> {
+        let mut sum = IntExpr::default();
+        for (m, c) in expr.terms() {
+            let nested = m.0.iter().position(|a| !matches!(a, Atom::Symbol(_)) && has_vars(a));
+            let Some(at) = nested else {
+                sum = sum + IntExpr::term(m.clone(), *c);
+                continue;
+            };
+            let mut others = m.0.clone();
+            let atom = others.remove(at);
+            let factor = IntExpr::term(Monomial(others), *c);
+            let rising = if self.facts.is_nonneg(&factor) {
+                true
+            } else if self.facts.is_nonneg(&-factor.clone()) {
+                false
+            } else {
+                return None;
+            };
+            let extreme = self.of_atom(&atom, rising == largest)?;
+            sum = sum + self.without_nested_vars(&(factor * extreme), largest)?;
+        }
+        Some(sum)
+    }
+
+    fn of_atom(&self, atom: &Atom, largest: bool) -> Option<IntExpr> {
+        match atom {
+            Atom::Symbol(s) => Some(IntExpr::symbol(*s)),
+            Atom::Div(p) if !p[1].mentions_vars() && self.facts.is_positive(&p[1]) => {
+                Some(self.of(&p[0], largest)?.div(&p[1]))
+            }
+            Atom::Mod(p) if !p[1].mentions_vars() && self.facts.is_positive(&p[1]) => {
+                let inside = self.of(&p[0], true).zip(self.of(&p[0], false));
+                if let Some((hi, lo)) = inside
+                    && self.facts.is_nonneg(&lo)
+                    && self.facts.less(&hi, &p[1])
+                {
+                    return Some(if largest { hi } else { lo });
+                }
+                Some(if largest { &p[1] - &IntExpr::constant(1) } else { IntExpr::constant(0) })
+            }
+            Atom::Min(p) => Some(self.of(&p[0], largest)?.minimum(&self.of(&p[1], largest)?)),
+            Atom::Max(p) => Some(self.of(&p[0], largest)?.maximum(&self.of(&p[1], largest)?)),
+            Atom::Div(_) | Atom::Mod(_) => None,
+        }
+    }
+}
+
+fn has_vars(atom: &Atom) -> bool {
+    match atom {
+        Atom::Symbol(s) => matches!(s, Symbol::Var(_)),
+        Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p) => {
+            p.iter().any(IntExpr::mentions_vars)
+        }
+    }
+}
+
+fn first_var(expr: &IntExpr) -> Option<VarId> {
+    let mut found = None;
+    expr.visit_symbols(&mut |s| {
+        if let Symbol::Var(v) = s {
+            found = found.or(Some(v));
+        }
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SizeId;
+
+    fn v(k: u32) -> IntExpr {
+        IntExpr::from(VarId::from_u32(k))
+    }
+    fn s(k: u32) -> IntExpr {
+        IntExpr::from(SizeId::from_u32(k))
+    }
+    fn c(k: i64) -> IntExpr {
+        IntExpr::constant(k)
+    }
+
+    /// Variable k runs over 0..size k.
+    fn check(expr: &IntExpr, lo: Option<IntExpr>, hi: Option<IntExpr>) {
+        let range = |var: VarId| Some((c(0), s(var.as_u32()) - c(1)));
+        let mut facts = Facts::default();
+        for k in 0..4 {
+            facts.add_nonneg(s(k) - c(1) - v(k));
+        }
+        assert_eq!(lower(expr, &range, &facts), lo, "lower of {expr}");
+        assert_eq!(upper(expr, &range, &facts), hi, "upper of {expr}");
+    }
+
+    #[test]
+    fn affine_and_quasi_affine() {
+        check(
+            &(c(2) * v(0) + v(1) - c(1)),
+            Some(c(-1)),
+            Some(c(2) * s(0) + s(1) - c(4)),
+        );
+        check(&(v(0) - v(1)), Some(c(1) - s(1)), Some(s(0) - c(1)));
+        check(&v(0).div(&c(2)), Some(c(0)), Some((s(0) - c(1)).div(&c(2))));
+        check(&v(0).modulo(&c(4)), Some(c(0)), Some(c(3)));
+        check(&(v(0) * s(1) + v(1)), Some(c(0)), Some(s(0) * s(1) - c(1)));
+        check(&(s(2) - c(1) - v(0)), Some(s(2) - s(0)), Some(s(2) - c(1)));
+        check(&v(0).div(&s(7)), None, None);
+    }
+}

@@ -1,0 +1,269 @@
+//! Known inequalities, and proofs from them.
+//!
+//! A fact is an expression known to be `>= 0`. A goal `p >= 0` is shown by writing `p` as a sum of
+//! non-negative multiples of facts, of products of a fact with a non-negative symbol, and of monomials
+//! in non-negative symbols (Farkas' lemma, Handelman's products of degree two). Quotients and
+//! remainders bring their defining inequalities along. Every size and every iteration variable is
+//! known to be non-negative.
+
+use super::{Atom, IntExpr, Monomial, Symbol, simplex};
+
+/// A set of known facts. Cheap to clone for a nested scope.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    nonneg: Vec<IntExpr>,
+}
+
+/// At most this many inequalities enter one proof.
+const MAX_GENERATORS: usize = 96;
+
+impl Facts {
+    /// Adds `expr >= 0`. A tautology or an overflow is dropped.
+    pub fn add_nonneg(&mut self, expr: IntExpr) {
+        if !expr.is_poisoned() && !has_no_negative_part(&expr) && !self.nonneg.contains(&expr) {
+            self.nonneg.push(expr);
+        }
+    }
+
+    /// Adds `a == b`.
+    pub fn add_equal(&mut self, a: &IntExpr, b: &IntExpr) {
+        self.add_nonneg(a - b);
+        self.add_nonneg(b - a);
+    }
+
+    /// The facts, each `>= 0`.
+    pub fn nonneg(&self) -> &[IntExpr] {
+        &self.nonneg
+    }
+
+    /// True if `a == b` follows.
+    pub fn equal(&self, a: &IntExpr, b: &IntExpr) -> bool {
+        a == b
+            || (!self.nonneg.is_empty() && self.is_nonneg(&(a - b)) && self.is_nonneg(&(b - a)))
+    }
+
+    /// True if `a <= b` follows.
+    pub fn at_most(&self, a: &IntExpr, b: &IntExpr) -> bool {
+        self.is_nonneg(&(b - a))
+    }
+
+    /// True if `a < b` follows.
+    pub fn less(&self, a: &IntExpr, b: &IntExpr) -> bool {
+        self.is_nonneg(&(b - a - IntExpr::constant(1)))
+    }
+
+    /// True if the facts make `expr >= 1`.
+    pub fn is_positive(&self, expr: &IntExpr) -> bool {
+        self.is_nonneg(&(expr - &IntExpr::constant(1)))
+    }
+
+    /// True if `goal >= 0` follows from the facts.
+    pub fn is_nonneg(&self, goal: &IntExpr) -> bool {
+        if goal.is_poisoned() {
+            return false;
+        }
+        if let Some(c) = goal.as_constant() {
+            return c >= 0;
+        }
+        has_no_negative_part(goal) || self.combine(goal)
+    }
+
+    fn combine(&self, goal: &IntExpr) -> bool {
+        let generators = self.generators(goal);
+        let mut monomials: Vec<&Monomial> = goal
+            .terms()
+            .iter()
+            .chain(generators.iter().flat_map(|g| g.terms()))
+            .map(|(m, _)| m)
+            .collect();
+        monomials.sort();
+        monomials.dedup();
+        let vector = |e: &IntExpr| -> Vec<i64> {
+            let coefficient = |m: &&Monomial| {
+                e.terms().iter().find(|(n, _)| n == *m).map_or(0, |(_, c)| *c)
+            };
+            monomials.iter().map(coefficient).collect()
+        };
+        let mut columns: Vec<Vec<i64>> = generators.iter().map(vector).collect();
+        for (k, m) in monomials.iter().enumerate() {
+            if m.0.iter().all(atom_is_nonneg) {
+                columns.push((0..monomials.len()).map(|j| i64::from(j == k)).collect());
+            }
+        }
+        simplex::is_combination(&vector(goal), &columns)
+    }
+
+    /// Facts that can matter for the goal: those that share an atom with it, directly or through
+    /// others, the defining inequalities of quotients, and products for the goal's nonlinear terms.
+    fn generators(&self, goal: &IntExpr) -> Vec<IntExpr> {
+        let mut atoms = atoms_of(goal);
+        let mut chosen: Vec<IntExpr> = Vec::new();
+        let mut pending: Vec<&IntExpr> = self.nonneg.iter().collect();
+        let mut axioms_done = 0;
+        loop {
+            let before = (atoms.len(), chosen.len());
+            while let Some(atom) = atoms.get(axioms_done).cloned() {
+                axioms_done += 1;
+                for axiom in self.axioms(&atom) {
+                    join_atoms(&mut atoms, &axiom);
+                    chosen.push(axiom);
+                }
+            }
+            pending.retain(|fact| {
+                let shares = atoms_of(fact).iter().any(|a| atoms.contains(a));
+                if shares && chosen.len() < MAX_GENERATORS {
+                    join_atoms(&mut atoms, fact);
+                    chosen.push((*fact).clone());
+                }
+                !shares
+            });
+            if before == (atoms.len(), chosen.len()) || chosen.len() >= MAX_GENERATORS {
+                break;
+            }
+        }
+        let products = products_for(goal, &chosen);
+        chosen.extend(products);
+        chosen.truncate(MAX_GENERATORS);
+        chosen
+    }
+
+    /// What defines a quotient, remainder, minimum or maximum.
+    fn axioms(&self, atom: &Atom) -> Vec<IntExpr> {
+        let one = IntExpr::constant(1);
+        match atom {
+            Atom::Symbol(_) => Vec::new(),
+            Atom::Div(p) | Atom::Mod(p) => {
+                let [a, b] = p.as_ref();
+                if !self.is_positive(b) {
+                    return Vec::new();
+                }
+                let (q, r) = (a.div(b), a.modulo(b));
+                let multiple = b * &q;
+                let below = a.clone().add_unjoined(-multiple.clone()).add_unjoined(-r.clone());
+                let above = multiple.add_unjoined(r.clone()).add_unjoined(-a.clone());
+                let mut out = vec![below, above, r.clone(), b - &r - one];
+                if self.is_nonneg(a) {
+                    out.push(q);
+                }
+                out
+            }
+            Atom::Min(p) => {
+                let [a, b] = p.as_ref();
+                let m = a.minimum(b);
+                vec![a - &m, b - &m]
+            }
+            Atom::Max(p) => {
+                let [a, b] = p.as_ref();
+                let m = a.maximum(b);
+                vec![m.clone() - a.clone(), m - b.clone()]
+            }
+        }
+    }
+}
+
+/// For each product `x*y` in the goal: every chosen fact that mentions one factor, times the other.
+fn products_for(goal: &IntExpr, chosen: &[IntExpr]) -> Vec<IntExpr> {
+    let mut out = Vec::new();
+    for (m, _) in goal.terms().iter().filter(|(m, _)| m.0.len() >= 2) {
+        for (k, atom) in m.0.iter().enumerate() {
+            let mut others = m.clone();
+            others.0.remove(k);
+            if !others.0.iter().all(atom_is_nonneg) {
+                continue;
+            }
+            let factor = IntExpr::term(others, 1);
+            for fact in chosen.iter().filter(|f| atoms_of(f).contains(atom)) {
+                out.push(fact * &factor);
+            }
+        }
+    }
+    out.retain(|p| !p.is_poisoned());
+    out
+}
+
+fn atoms_of(expr: &IntExpr) -> Vec<Atom> {
+    let mut out = Vec::new();
+    join_atoms(&mut out, expr);
+    out
+}
+
+fn join_atoms(atoms: &mut Vec<Atom>, expr: &IntExpr) {
+    for atom in expr.terms().iter().flat_map(|(m, _)| m.0.iter()) {
+        if !atoms.contains(atom) {
+            atoms.push(atom.clone());
+        }
+    }
+}
+
+/// Sizes and variables are never negative; a remainder by a positive constant is not either.
+fn atom_is_nonneg(atom: &Atom) -> bool {
+    match atom {
+        Atom::Symbol(Symbol::Size(_) | Symbol::Var(_)) => true,
+        Atom::Mod(p) => p[1].as_constant().is_some_and(|d| d > 0),
+        Atom::Div(p) => {
+            p[1].as_constant().is_some_and(|d| d > 0) && has_no_negative_part(&p[0])
+        }
+        Atom::Min(p) => p.iter().all(has_no_negative_part),
+        Atom::Max(p) => p.iter().any(has_no_negative_part),
+    }
+}
+
+fn has_no_negative_part(expr: &IntExpr) -> bool {
+    expr.terms().iter().all(|(m, c)| *c >= 0 && m.0.iter().all(atom_is_nonneg))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SizeId, VarId};
+
+    fn v(k: u32) -> IntExpr {
+        IntExpr::from(VarId::from_u32(k))
+    }
+    fn s(k: u32) -> IntExpr {
+        IntExpr::from(SizeId::from_u32(k))
+    }
+    fn c(k: i64) -> IntExpr {
+        IntExpr::constant(k)
+    }
+
+    #[test]
+    fn flattened_index_is_in_bounds() {
+        // h in 0..H, d in 0..D  =>  h*D + d < H*D
+        let mut facts = Facts::default();
+        facts.add_nonneg(s(0) - c(1) - v(0));
+        facts.add_nonneg(s(1) - c(1) - v(1));
+        assert!(facts.less(&(v(0) * s(1) + v(1)), &(s(0) * s(1))));
+        assert!(!facts.less(&(v(0) * s(1) + v(1) + c(1)), &(s(0) * s(1))));
+    }
+
+    #[test]
+    fn guards_help() {
+        let mut facts = Facts::default();
+        assert!(!facts.is_nonneg(&(v(0) - v(1))));
+        facts.add_nonneg(v(0) - v(1));
+        assert!(facts.is_nonneg(&(v(0) - v(1))));
+        assert!(facts.is_nonneg(&(c(2) * v(0) - c(2) * v(1) + s(0))));
+    }
+
+    #[test]
+    fn quotients_and_divisibility() {
+        let mut facts = Facts::default();
+        facts.add_nonneg(s(0) - c(1) - v(0));
+        // i/2 <= (N-1)/2 needs monotonicity; i/2 <= i does not.
+        assert!(facts.at_most(&v(0).div(&c(2)), &v(0)));
+        assert!(facts.less(&v(0).modulo(&c(4)), &c(4)));
+        let sixteen = c(16);
+        assert!(!facts.equal(&(sixteen.clone() * s(1).div(&sixteen)), &s(1)));
+        facts.add_equal(&s(1).modulo(&sixteen), &c(0));
+        assert!(facts.equal(&(sixteen.clone() * s(1).div(&sixteen)), &s(1)));
+    }
+
+    #[test]
+    fn minimum_and_maximum() {
+        let facts = Facts::default();
+        let m = s(0).minimum(&s(1));
+        assert!(facts.at_most(&m, &s(0)) && facts.at_most(&m, &s(1)) && facts.is_nonneg(&m));
+        assert!(facts.at_most(&s(0), &s(0).maximum(&s(1))));
+    }
+}

@@ -1,0 +1,12 @@
+//! What tcc programs are and mean.
+
+#![forbid(unsafe_code)]
+
+pub mod diag;
+mod ids;
+pub mod int;
+pub mod scalar;
+pub mod span;
+pub mod text;
+
+pub use ids::{NodeId, SizeId, TensorId, VarId};

@@ -1,0 +1,10 @@
+//! The parts of an equation that graph and kernel share: scalar functions, expressions, reads,
+//! reducers and semirings.
+
+mod expr;
+mod func;
+mod reducer;
+
+pub use expr::{Comparison, Expr, Read, Subscript};
+pub use func::{Func, Signature};
+pub use reducer::{Reducer, Semiring};
