@@ -12,6 +12,11 @@ entity_impl!(SizeId, "s");
 pub struct VarId(u32);
 entity_impl!(VarId, "i");
 
+impl VarId {
+    /// A variable that no equation or kernel has, to stand for an unknown.
+    pub(crate) const MARKER: VarId = VarId(u32::MAX - 1);
+}
+
 /// A tensor: a value of a graph function, a buffer of a kernel or program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorId(u32);

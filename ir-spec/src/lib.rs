@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 
 pub mod diag;
+pub mod graph;
 mod ids;
 pub mod int;
+pub mod library;
 pub mod scalar;
 pub mod span;
 pub mod text;

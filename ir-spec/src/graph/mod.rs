@@ -11,11 +11,9 @@
 pub mod cycles;
 mod names;
 mod print;
-pub mod verify;
 
 pub use names::{EquationNames, FunctionNames};
 pub use print::{print_function, print_type};
-pub use verify::{Checked, DerivedFact, FactOrigin, check};
 
 use crate::int::IntExpr;
 use crate::scalar::{Comparison, Expr, Read, Reducer, Subscript};
@@ -347,10 +345,4 @@ pub struct Module {
     /// Names of the functions that the text itself declares, in order (not those instantiated from
     /// the standard library or from generic functions).
     pub entries: Vec<String>,
-    /// Kernels by name.
-    pub kernels: indexmap::IndexMap<String, crate::kernel::Kernel>,
-    /// Schedules, in order.
-    pub schedules: Vec<crate::schedule::Schedule>,
-    /// Programs by name.
-    pub programs: indexmap::IndexMap<String, crate::program::Program>,
 }

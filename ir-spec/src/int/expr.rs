@@ -16,6 +16,18 @@ pub enum Symbol {
     Size(SizeId),
 }
 
+impl From<VarId> for Symbol {
+    fn from(v: VarId) -> Self {
+        Symbol::Var(v)
+    }
+}
+
+impl From<SizeId> for Symbol {
+    fn from(s: SizeId) -> Self {
+        Symbol::Size(s)
+    }
+}
+
 /// A factor of a monomial.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Atom {
@@ -295,10 +307,10 @@ impl IntExpr {
         }
     }
 
-    /// True if the variable occurs.
-    pub fn mentions(&self, var: VarId) -> bool {
-        let mut found = false;
-        self.visit_symbols(&mut |s| found |= s == Symbol::Var(var));
+    /// True if the symbol occurs.
+    pub fn mentions(&self, symbol: impl Into<Symbol>) -> bool {
+        let (mut found, symbol) = (false, symbol.into());
+        self.visit_symbols(&mut |s| found |= s == symbol);
         found
     }
 
@@ -309,9 +321,10 @@ impl IntExpr {
         found
     }
 
-    /// Writes the expression as `coefficient * var + rest` where neither part mentions `var`.
-    pub fn linear_in(&self, var: VarId) -> Option<(IntExpr, IntExpr)> {
-        let target = Atom::Symbol(Symbol::Var(var));
+    /// Writes the expression as `coefficient * symbol + rest` where neither part mentions the symbol.
+    pub fn linear_in(&self, symbol: impl Into<Symbol>) -> Option<(IntExpr, IntExpr)> {
+        let symbol = symbol.into();
+        let target = Atom::Symbol(symbol);
         let (mut coefficient, mut rest) = (IntExpr::default(), IntExpr::default());
         for (m, c) in &self.terms {
             match m.0.iter().position(|a| *a == target) {
@@ -323,7 +336,7 @@ impl IntExpr {
                 None => rest = rest + IntExpr::term(m.clone(), *c),
             }
         }
-        (!self.poisoned && !coefficient.mentions(var) && !rest.mentions(var))
+        (!self.poisoned && !coefficient.mentions(symbol) && !rest.mentions(symbol))
             .then_some((coefficient, rest))
     }
 
@@ -586,6 +599,20 @@ impl Sub for &IntExpr {
     type Output = IntExpr;
     fn sub(self, other: &IntExpr) -> IntExpr {
         self.clone() - other.clone()
+    }
+}
+
+impl Add<IntExpr> for &IntExpr {
+    type Output = IntExpr;
+    fn add(self, other: IntExpr) -> IntExpr {
+        self.clone() + other
+    }
+}
+
+impl Sub<IntExpr> for &IntExpr {
+    type Output = IntExpr;
+    fn sub(self, other: IntExpr) -> IntExpr {
+        self.clone() - other
     }
 }
 

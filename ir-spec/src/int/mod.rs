@@ -13,4 +13,4 @@ mod simplex;
 
 pub use expr::{Atom, IntExpr, Monomial, Symbol};
 pub use facts::Facts;
-pub use print::{SymbolNames, display};
+pub use print::{SymbolNames, display, display_value};

@@ -9,14 +9,21 @@ pub trait SymbolNames {
     fn write(&self, symbol: Symbol, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
-/// Wraps an expression for `Display` with the names of its function or kernel.
+/// Wraps an expression for `Display` as it stands in subscripts and sizes, where `/` floors.
 pub fn display<'a>(expr: &'a IntExpr, names: &'a dyn SymbolNames) -> impl fmt::Display + 'a {
-    Named { expr, names }
+    Named { expr, names, exact_division: false }
+}
+
+/// Wraps an expression for `Display` as it stands among values, where `/` is exact and a floored
+/// quotient reads `floor(a/b)`.
+pub fn display_value<'a>(expr: &'a IntExpr, names: &'a dyn SymbolNames) -> impl fmt::Display + 'a {
+    Named { expr, names, exact_division: true }
 }
 
 struct Named<'a> {
     expr: &'a IntExpr,
     names: &'a dyn SymbolNames,
+    exact_division: bool,
 }
 
 /// The ids themselves as names, for debugging.
@@ -92,13 +99,16 @@ impl Named<'_> {
             Atom::Min(p) => (p, "min"),
             Atom::Max(p) => (p, "max"),
         };
-        let [a, b] = parts.as_ref();
-        let (a, b) = (display(a, self.names), display(b, self.names));
+        let part = |expr| Named { expr, ..*self };
+        let (a, b) = (part(&parts[0]), part(&parts[1]));
         if matches!(atom, Atom::Min(_) | Atom::Max(_)) {
             return write!(f, "{op}({a}, {b})");
         }
-        let (open, close) = if alone { ("", "") } else { ("(", ")") };
         let text = [guarded(&parts[0], &a), guarded(&parts[1], &b)];
+        if self.exact_division && matches!(atom, Atom::Div(_)) {
+            return write!(f, "floor({}/{})", text[0], text[1]);
+        }
+        let (open, close) = if alone { ("", "") } else { ("(", ")") };
         write!(f, "{open}{}{op}{}{close}", text[0], text[1])
     }
 }

@@ -3,8 +3,10 @@
 
 mod expr;
 mod func;
+mod print;
 mod reducer;
 
 pub use expr::{Comparison, Expr, Read, Subscript};
 pub use func::{Func, Signature};
+pub use print::ExprPrinter;
 pub use reducer::{Reducer, Semiring};

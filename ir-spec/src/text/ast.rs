@@ -2,7 +2,7 @@
 //! it; meaning is given by `lower`.
 
 use super::token::{Comment, MAX_DEPTH};
-use crate::diag::{Code, Diagnostic};
+use crate::diag::Diagnostic;
 use crate::span::{SourceId, Span};
 
 /// A parsed text.
@@ -21,6 +21,8 @@ pub struct Parse {
     pub source: SourceId,
     /// Mistakes.
     pub errors: Vec<Diagnostic>,
+    /// True once an expression was refused for its depth.
+    pub too_deep: bool,
 }
 
 impl Parse {
@@ -39,10 +41,10 @@ impl Parse {
         let span = self.span(start, end);
         let depth = 1 + kind.children().map(|e| e.depth).max().unwrap_or(0);
         if depth > MAX_DEPTH {
-            self.errors.push(
-                Diagnostic::new(Code::Limit, span, format!("depth {MAX_DEPTH} exceeded"))
-                    .help("name parts of the expression as equations of their own"),
-            );
+            if !self.too_deep {
+                self.too_deep = true;
+                self.errors.push(super::too_deep(span));
+            }
             return Expr { kind: ExprKind::Error, span, depth: 1 };
         }
         Expr { kind, span, depth }

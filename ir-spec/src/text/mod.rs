@@ -1,7 +1,9 @@
 //! The text format: words, grammar, syntax tree, formatter, lowering to the IR.
 
 pub mod ast;
+pub mod einsum;
 pub mod format;
+mod lower;
 pub mod token;
 
 lalrpop_util::lalrpop_mod!(
@@ -21,6 +23,9 @@ lalrpop_util::lalrpop_mod!(
     "/text/grammar.rs"
 );
 
+pub(crate) use lower::facts_of;
+pub use lower::read_module;
+
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::span::{SourceId, Span};
 use ast::{Expr, File, Name, Parse};
@@ -29,10 +34,14 @@ use token::Token;
 
 type Recovery<'s> = ErrorRecovery<u32, Token<'s>, ()>;
 
+/// At most this many mistakes of one text are reported.
+pub const MAX_ERRORS: usize = 100;
+
 /// Parses a text. The tree is usable even if there are mistakes: what was dropped is marked.
 pub fn parse(text: &str, source: SourceId) -> (File, Diagnostics) {
     let lexed = token::tokens(text, source);
-    let mut cx = Parse { source, errors: lexed.errors };
+    let too_deep = lexed.errors.iter().any(|d| d.code == Code::Limit);
+    let mut cx = Parse { source, errors: lexed.errors, too_deep };
     let words = lexed.words.into_iter().map(Ok);
     let items = match grammar::ItemsParser::new().parse(&mut cx, words) {
         Ok(items) => items,
@@ -42,7 +51,9 @@ pub fn parse(text: &str, source: SourceId) -> (File, Diagnostics) {
         }
     };
     let mut diagnostics = Diagnostics::default();
+    cx.errors.truncate(MAX_ERRORS);
     diagnostics.extend(cx.errors);
+    diagnostics.sort();
     (File { items, comments: lexed.comments }, diagnostics)
 }
 
@@ -117,6 +128,12 @@ fn summarize(expected: &[&str]) -> Vec<&'static str> {
         }
     }
     out
+}
+
+/// The diagnostic for nesting beyond the limit.
+pub(crate) fn too_deep(span: Span) -> Diagnostic {
+    Diagnostic::new(Code::Limit, span, format!("depth {} exceeded", token::MAX_DEPTH))
+        .help("name parts of the expression as equations of their own")
 }
 
 fn misplaced_pred(span: Span, name: &Name) -> Diagnostic {

@@ -290,10 +290,7 @@ impl<'s> Layout<'s> {
                 self.open.push((token, span));
                 if self.open.len() == MAX_DEPTH + 1 && !self.too_deep {
                     self.too_deep = true;
-                    self.out.errors.push(
-                        Diagnostic::new(Code::Limit, span, format!("depth {MAX_DEPTH} exceeded"))
-                            .help("name parts of the expression as equations of their own"),
-                    );
+                    self.out.errors.push(super::too_deep(span));
                 }
             }
             Token::CloseParen | Token::CloseBracket | Token::CloseBrace => {

@@ -1,0 +1,22 @@
+//! The standard library: `.tir` functions that programs may call by name.
+
+/// File name and text of each theme.
+const FILES: [(&str, &str); 1] = [("std/scalar_nn.tir", include_str!("../std/scalar_nn.tir"))];
+
+/// The file that declares a function of this name, and its text.
+pub fn find(name: &str) -> Option<(&'static str, &'static str)> {
+    FILES.into_iter().find(|(_, text)| declared(text).any(|n| n == name))
+}
+
+/// Names of all functions of the library.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FILES.into_iter().flat_map(|(_, text)| declared(text))
+}
+
+/// Names that stand after `fn` at the start of a line.
+fn declared(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.lines().filter_map(|line| {
+        let rest = line.strip_prefix("fn ")?;
+        rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+    })
+}
