@@ -11,9 +11,12 @@
 pub mod cycles;
 mod names;
 mod print;
+pub mod sizes;
+pub mod verify;
 
 pub use names::{EquationNames, FunctionNames};
 pub use print::{print_function, print_type};
+pub use verify::{Checked, DerivedFact, check};
 
 use crate::int::IntExpr;
 use crate::scalar::{Comparison, Expr, Read, Reducer, Subscript};

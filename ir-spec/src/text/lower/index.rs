@@ -4,11 +4,10 @@ use super::Reported;
 use crate::VarId;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::graph::{Function, FunctionNames};
-use crate::int::{Facts, IntExpr, Symbol, SymbolNames, bounds, display};
+use crate::int::{Facts, IntExpr, bounds, display};
 use crate::span::Span;
 use cranelift_entity::PrimaryMap;
 use indexmap::IndexMap;
-use std::fmt;
 
 /// The indices of a statement, in order of first appearance (those of the target first).
 #[derive(Default)]
@@ -44,24 +43,6 @@ pub(super) struct AccessUse {
     pub(super) span: Span,
     /// For example "axis 1 of `X`".
     pub(super) place: String,
-}
-
-/// Names of a statement's indices and a function's sizes.
-pub(super) struct StatementNames<'a> {
-    pub(super) sizes: &'a dyn SymbolNames,
-    pub(super) indices: &'a Indices,
-}
-
-impl SymbolNames for StatementNames<'_> {
-    fn write(&self, symbol: Symbol, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match symbol {
-            Symbol::Var(v) => match self.indices.table.get(v) {
-                Some(index) => f.write_str(&index.name),
-                None => write!(f, "{v}"),
-            },
-            Symbol::Size(_) => self.sizes.write(symbol, f),
-        }
-    }
 }
 
 impl Indices {

@@ -2,13 +2,13 @@
 
 use super::function::{Binding, FunctionCx};
 use super::hir::{Hir, HirKind, HirSub, ReduceOp, Shared};
-use super::index::{DomainCx, Indices, StatementNames};
+use super::index::{DomainCx, Indices};
 use super::resolve::Cover;
 use super::value::{Bound, Value};
 use super::{Reported, attributes};
 use crate::diag::{Code, Diagnostic};
-use crate::graph::{Attributes, FunctionNames};
-use crate::int::{IntExpr, display};
+use crate::graph::Attributes;
+use crate::int::IntExpr;
 use crate::scalar::{Expr, Reducer, Semiring, Subscript};
 use crate::span::Span;
 use crate::text::ast::{self, AssignOp, Target};
@@ -589,11 +589,5 @@ impl<'f, 'a> StatementCx<'f, 'a> {
             .help("add `@bcast` if this is meant");
             self.warn(d);
         }
-    }
-
-    /// The name of an integer expression in messages.
-    pub(super) fn show(&self, e: &IntExpr) -> String {
-        let sizes = FunctionNames(&self.function.function);
-        display(e, &StatementNames { sizes: &sizes, indices: &self.indices }).to_string()
     }
 }
