@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod diag;
+pub mod eval;
 pub mod graph;
 mod ids;
 pub mod int;

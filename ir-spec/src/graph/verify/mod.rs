@@ -13,7 +13,7 @@ mod overlap;
 
 use super::cycles::{equation_facts, var_range};
 use super::sizes::free_sizes;
-use super::{Definition, Equation, EquationNames, Function, FunctionNames, Module, Node, Role, Scan};
+use super::{Definition, Equation, Function, FunctionNames, Module, Node, Role, Scan};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, bounds, display};
 use crate::scalar::{Expr, Subscript};
@@ -459,10 +459,5 @@ impl Verifier<'_> {
             let help = format!("name it in each call: `--set {}=4`", size.name);
             self.error(Diagnostic::new(Code::FreeSize, size.span, message).help(help));
         }
-    }
-
-    /// An integer expression of an equation as text.
-    fn equation_text(&self, e: &Equation, x: &IntExpr) -> String {
-        display(x, &EquationNames(self.function, e)).to_string()
     }
 }

@@ -1,0 +1,62 @@
+//! The 23 programs of `tests/data/tir` give numpy's results.
+
+use serde_json::Value as Json;
+use std::path::Path;
+use tcc_ir::eval::{Machine, Tensor, Tensors, interpret};
+use tcc_ir::graph::{Function, check};
+use tcc_ir::span::Sources;
+use tcc_tests::golden::{Golden, read};
+
+fn inputs(f: &Function, g: &Golden) -> Tensors<f64> {
+    g.inputs
+        .iter()
+        .map(|(name, t)| {
+            let id = f.tensor_by_name(name).expect("golden inputs are parameters");
+            let dtype = f.tensors[id].dtype;
+            (name.clone(), Tensor::from_scalars(&Machine, dtype, &t.shape, &t.scalars(dtype)))
+        })
+        .collect()
+}
+
+/// Largest difference over the largest expected magnitude; NaN and infinities must match exactly.
+fn relative_error(got: &[(f64, f64)], want: &[(f64, f64)]) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let scale = want.iter().flat_map(|(a, b)| [a.abs(), b.abs()]).filter(|x| x.is_finite());
+    let scale = scale.fold(1e-30, f64::max);
+    let flat = |v: &[(f64, f64)]| v.iter().flat_map(|(a, b)| [*a, *b]).collect::<Vec<_>>();
+    flat(got).iter().zip(flat(want)).fold(0.0, |worst: f64, (g, w)| {
+        if g.to_bits() == w.to_bits() || *g == w { worst } else { worst.max((g - w).abs() / scale) }
+    })
+}
+
+#[test]
+fn interpreter_gives_golden_results() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tir");
+    let golden: Json =
+        serde_json::from_str(&std::fs::read_to_string(root.join("golden.json")).unwrap()).unwrap();
+    let mut count = 0;
+    for (name, entry) in golden.as_object().unwrap() {
+        let text = std::fs::read_to_string(root.join(format!("{name}.tir"))).unwrap();
+        let (module, _) = tcc_ir::text::read_module(&mut Sources::default(), name, &text).unwrap();
+        let checked = check(&module).unwrap();
+        let f = &module.functions[module.entries.last().unwrap()];
+        let g = read(entry);
+        let sizes: Vec<(&str, i64)> = g.sizes.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+        let got = interpret(&checked, &f.name, Machine, &inputs(f, &g), &sizes).unwrap();
+        for (output, want) in &g.outputs {
+            let t = &got[output];
+            assert_eq!(t.shape, want.shape, "{name}.{output}");
+            let parts: Vec<(f64, f64)> =
+                t.to_scalars(&Machine).iter().map(|s| s.to_parts()).collect();
+            let error = relative_error(&parts, &want.elements);
+            let tolerance = match t.dtype.real_part() {
+                tcc_abi::DType::F64 => 1e-12,
+                tcc_abi::DType::F32 => 1e-5,
+                _ => 0.0,
+            };
+            assert!(error <= tolerance, "{name}.{output}: error {error}");
+        }
+        count += 1;
+    }
+    assert_eq!(count, 23);
+}
