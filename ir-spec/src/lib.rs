@@ -7,9 +7,12 @@ pub mod eval;
 pub mod graph;
 mod ids;
 pub mod int;
+pub mod kernel;
 pub mod library;
+pub mod program;
 pub mod scalar;
 pub mod span;
+pub mod target;
 pub mod text;
 
 pub use ids::{NodeId, SizeId, TensorId, VarId};

@@ -11,6 +11,7 @@ mod domain;
 mod equation;
 mod expansion;
 mod graph;
+mod kernel;
 mod ops;
 mod tensor;
 
@@ -18,6 +19,7 @@ pub use bounded::{Bounded, BoundedFloat};
 pub use domain::{Domain, Machine};
 pub use expansion::{Expansion, Expansions};
 pub use graph::{Interpreter, Tensors, interpret};
+pub use kernel::run_kernel;
 pub use ops::{apply, bitcast, cast, index_value};
 pub use tensor::{Tensor, Value};
 

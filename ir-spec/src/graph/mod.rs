@@ -348,4 +348,8 @@ pub struct Module {
     /// Names of the functions that the text itself declares, in order (not those instantiated from
     /// the standard library or from generic functions).
     pub entries: Vec<String>,
+    /// Kernels by name.
+    pub kernels: indexmap::IndexMap<String, crate::kernel::Kernel>,
+    /// Programs by name.
+    pub programs: indexmap::IndexMap<String, crate::program::Program>,
 }

@@ -1,0 +1,291 @@
+//! The loop-nest level: kernels of loops and blocks, as TensorIR has them, with nothing claimed.
+//!
+//! A [`Kernel`] computes its results from its parameters by statements in order. A [`Block`] is the unit
+//! of work: its iteration variables are bound to expressions of the loops around it; where its guard
+//! holds it computes its lets in order and performs one [`Store`]. Which variables are spatial and which
+//! reduce, and what is read and written, is inferred ([`regions`]), never stated.
+//!
+//! Meaning, for every tier: statements run in order; a `vectorize` or `parallel` loop promises that its
+//! iterations do not depend on each other, so any order gives the same result; `unroll` changes nothing.
+//! Arithmetic happens as written, one rounding an operation; `@fma` fuses the product that feeds a sum.
+
+mod names;
+mod print;
+pub mod regions;
+pub mod verify;
+
+pub use names::KernelNames;
+pub use print::print_kernel;
+pub use verify::{verify, verify_lowered};
+
+use crate::graph::{Fact, Size};
+use crate::int::IntExpr;
+use crate::scalar::{Expr, Reducer, Subscript};
+use crate::{SizeId, TensorId, VarId};
+use cranelift_entity::PrimaryMap;
+use tcc_abi::DType;
+
+/// A kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Kernel {
+    /// Its name.
+    pub name: String,
+    /// Its sizes.
+    pub sizes: PrimaryMap<SizeId, Size>,
+    /// Facts about the sizes.
+    pub facts: Vec<Fact>,
+    /// Parameters, results, allocated buffers and block lets.
+    pub buffers: PrimaryMap<TensorId, Buffer>,
+    /// Buffers that it reads.
+    pub params: Vec<TensorId>,
+    /// Buffers that it writes (and may read).
+    pub results: Vec<TensorId>,
+    /// Names of loop, let and block variables.
+    pub vars: PrimaryMap<VarId, String>,
+    /// Statements in order.
+    pub body: Vec<Stmt>,
+}
+
+/// A buffer of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// Its name.
+    pub name: String,
+    /// Element type.
+    pub dtype: DType,
+    /// Extents.
+    pub shape: Vec<IntExpr>,
+    /// Where it lives.
+    pub scope: Scope,
+}
+
+/// Where a buffer lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Passed by the caller, row-major without gaps.
+    Global,
+    /// Passed by the caller with strides known at the call.
+    Strided,
+    /// In the kernel's own memory, row-major.
+    Local,
+    /// In registers: constant extents.
+    Register,
+    /// A value that a block computes before its store.
+    Let,
+}
+
+/// A statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stmt {
+    /// Runs the body for each value in `lo..hi`.
+    For(For),
+    /// Does the block's work.
+    Block(Block),
+    /// Runs one of two bodies.
+    If {
+        /// A bool.
+        condition: Expr,
+        /// Where it holds.
+        then: Vec<Stmt>,
+        /// Where it does not.
+        otherwise: Vec<Stmt>,
+    },
+    /// Names an integer for the rest of the body.
+    Let {
+        /// The name.
+        var: VarId,
+        /// The value.
+        value: IntExpr,
+    },
+    /// Makes a buffer, with unspecified contents, for the rest of the body.
+    Alloc(TensorId),
+    /// Runs the body until the condition holds after it, at most `limit` times.
+    Repeat(Repeat),
+}
+
+/// A loop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct For {
+    /// Its variable.
+    pub var: VarId,
+    /// First value; never negative.
+    pub lo: IntExpr,
+    /// One past the last value.
+    pub hi: IntExpr,
+    /// How it may run.
+    pub kind: LoopKind,
+    /// What it runs.
+    pub body: Vec<Stmt>,
+}
+
+/// How a loop may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoopKind {
+    /// In order.
+    Serial,
+    /// In any order, on any thread.
+    Parallel,
+    /// All iterations at once, in vector lanes; the extent is a constant.
+    Vectorize,
+    /// Copied; the extent is a constant.
+    Unroll,
+}
+
+impl LoopKind {
+    /// Every kind.
+    pub const ALL: [LoopKind; 4] =
+        [LoopKind::Serial, LoopKind::Parallel, LoopKind::Vectorize, LoopKind::Unroll];
+
+    /// The word in the text; none for a serial loop.
+    pub fn name(self) -> &'static str {
+        match self {
+            LoopKind::Serial => "",
+            LoopKind::Parallel => "parallel",
+            LoopKind::Vectorize => "vectorize",
+            LoopKind::Unroll => "unroll",
+        }
+    }
+}
+
+/// A loop with a data-dependent end: how fixpoints run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The round, from 0.
+    pub var: VarId,
+    /// The most rounds.
+    pub limit: IntExpr,
+    /// Ends the loop when it holds after a round.
+    pub until: Expr,
+    /// True if reaching the limit is the run-time error E-DIVERGE.
+    pub must_converge: bool,
+    /// A round.
+    pub body: Vec<Stmt>,
+}
+
+/// The unit of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its name.
+    pub name: String,
+    /// Its variables with the expressions of the loops that they are bound to.
+    pub iters: Vec<(VarId, IntExpr)>,
+    /// Where it is false nothing happens.
+    pub guard: Option<Expr>,
+    /// What the written element is set to first, when every reduction variable is 0.
+    pub init: Option<Expr>,
+    /// Values computed before the store, each usable in the later ones.
+    pub lets: Vec<(TensorId, Expr)>,
+    /// The store.
+    pub store: Store,
+}
+
+/// The write of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// What is written.
+    pub buffer: TensorId,
+    /// Where.
+    pub subscripts: Vec<Subscript>,
+    /// How.
+    pub update: Update,
+    /// The value.
+    pub value: Expr,
+    /// Writes with data-dependent subscripts out of range are skipped instead of failing.
+    pub drop: bool,
+}
+
+/// How a store combines with what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// Replaces it.
+    Set,
+    /// Combines.
+    Reduce(Reducer),
+    /// The value is a product `a * b`; the element becomes `fma(a, b, element)`.
+    FusedSum,
+}
+
+impl Kernel {
+    /// The buffer of this name that is not a block's let.
+    pub fn buffer_by_name(&self, name: &str) -> Option<TensorId> {
+        self.buffers
+            .iter()
+            .find(|(_, b)| b.name == name && b.scope != Scope::Let)
+            .map(|(id, _)| id)
+    }
+
+    /// Parameters, then results: the order of the call's arguments.
+    pub fn arguments(&self) -> impl Iterator<Item = TensorId> {
+        self.params.iter().chain(&self.results).copied()
+    }
+
+    /// A variable with a name that no other has.
+    pub fn fresh_var(&mut self, stem: &str) -> VarId {
+        let mut name = stem.to_owned();
+        let mut k = 0;
+        while self.vars.values().any(|n| *n == name)
+            || self.sizes.values().any(|s| s.name == name)
+            || self.buffers.values().any(|b| b.name == name)
+        {
+            name = format!("{stem}{k}");
+            k += 1;
+        }
+        self.vars.push(name)
+    }
+}
+
+impl Block {
+    /// The variables that the written subscripts do not mention.
+    pub fn reduction_vars(&self) -> Vec<VarId> {
+        let mut written = Vec::new();
+        for s in &self.store.subscripts {
+            s.visit_symbols(&mut |sym| {
+                if let crate::int::Symbol::Var(v) = sym {
+                    written.push(v);
+                }
+            });
+        }
+        self.iters.iter().map(|(v, _)| *v).filter(|v| !written.contains(v)).collect()
+    }
+
+    /// Every expression that the block evaluates.
+    pub fn exprs(&self) -> Vec<&Expr> {
+        let data = self.store.subscripts.iter().filter_map(|s| match s {
+            Subscript::Data(e) => Some(e),
+            Subscript::Affine(_) => None,
+        });
+        let lets = self.lets.iter().map(|(_, e)| e);
+        self.guard
+            .iter()
+            .chain(&self.init)
+            .chain(lets)
+            .chain(data)
+            .chain([&self.store.value])
+            .collect()
+    }
+}
+
+/// Calls `visit` on every statement, parents first.
+pub fn visit_stmts<'a>(body: &'a [Stmt], visit: &mut dyn FnMut(&'a Stmt)) {
+    for s in body {
+        visit(s);
+        match s {
+            Stmt::For(f) => visit_stmts(&f.body, visit),
+            Stmt::Repeat(r) => visit_stmts(&r.body, visit),
+            Stmt::If { then, otherwise, .. } => {
+                visit_stmts(then, visit);
+                visit_stmts(otherwise, visit);
+            }
+            Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
+        }
+    }
+}
+
+/// Calls `visit` on every block.
+pub fn visit_blocks<'a>(body: &'a [Stmt], visit: &mut dyn FnMut(&'a Block)) {
+    visit_stmts(body, &mut |s| {
+        if let Stmt::Block(b) = s {
+            visit(b);
+        }
+    });
+}

@@ -1,0 +1,465 @@
+//! The verifier of the loop-nest level.
+//!
+//! Rules (SPEC.md, K): ids are in range, ranks and types fit; a block mentions its own variables only,
+//! its bindings those of the loops around it; loop bounds are not negative; every affine access is in
+//! bounds for every iteration that the loops run, or has a default; the iterations of `vectorize` and
+//! `parallel` loops are independent; vectorized and unrolled extents, and the shapes of register
+//! buffers, are constants. [`verify_lowered`] adds what a back end needs: no `init` is left.
+
+use super::regions::{is_private, reads, write};
+use super::{Block, For, Kernel, KernelNames, LoopKind, Scope, Stmt, Update, visit_blocks};
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::int::{Facts, IntExpr, Symbol, bounds, display};
+use crate::scalar::{Expr, Func, Subscript};
+use crate::{TensorId, VarId};
+use indexmap::IndexMap;
+use tcc_abi::DType;
+
+/// Checks a kernel.
+pub fn verify(kernel: &Kernel) -> Result<(), Diagnostics> {
+    let mut v = Verifier::new(kernel);
+    v.buffers();
+    v.body(&kernel.body);
+    if v.diagnostics.has_errors() { Err(v.diagnostics) } else { Ok(()) }
+}
+
+/// Checks a kernel that a back end is to compile.
+pub fn verify_lowered(kernel: &Kernel) -> Result<(), Diagnostics> {
+    verify(kernel)?;
+    let mut v = Verifier::new(kernel);
+    visit_blocks(&kernel.body, &mut |b| {
+        if b.init.is_some() {
+            v.error(format!("block `{}` still has an `init`", b.name));
+        }
+    });
+    if v.diagnostics.has_errors() { Err(v.diagnostics) } else { Ok(()) }
+}
+
+struct Verifier<'a> {
+    kernel: &'a Kernel,
+    facts: Facts,
+    /// Loop variables in scope with their first and last value, bounds over outer variables.
+    loops: IndexMap<VarId, (IntExpr, IntExpr)>,
+    /// Values of `let` variables, over loop variables and sizes.
+    lets: IndexMap<VarId, IntExpr>,
+    live: Vec<TensorId>,
+    diagnostics: Diagnostics,
+}
+
+impl<'a> Verifier<'a> {
+    fn new(kernel: &'a Kernel) -> Verifier<'a> {
+        let mut facts = Facts::default();
+        for f in &kernel.facts {
+            for e in f.comparison.as_nonneg(&f.lhs, &f.rhs) {
+                facts.add_nonneg(e);
+            }
+        }
+        Verifier {
+            kernel,
+            facts,
+            loops: IndexMap::new(),
+            lets: IndexMap::new(),
+            live: kernel.arguments().collect(),
+            diagnostics: Diagnostics::default(),
+        }
+    }
+
+    fn error(&mut self, message: String) {
+        let message = format!("kernel `{}`: {message}", self.kernel.name);
+        self.diagnostics.push(Diagnostic::plain(Code::Kernel, message));
+    }
+
+    fn name(&self, t: TensorId) -> String {
+        self.kernel.buffers.get(t).map_or_else(|| t.to_string(), |b| b.name.clone())
+    }
+
+    fn show(&self, e: &IntExpr) -> String {
+        display(e, &KernelNames(self.kernel)).to_string()
+    }
+
+    fn buffers(&mut self) {
+        let kernel = self.kernel;
+        for (_, b) in kernel.buffers.iter() {
+            if b.shape.iter().any(|e| e.mentions_vars() || e.is_poisoned()) {
+                self.error(format!("the shape of `{}` is not an expression of sizes", b.name));
+            }
+            let constant = b.shape.iter().all(|e| e.as_constant().is_some());
+            if matches!(b.scope, Scope::Register | Scope::Let) && !constant {
+                self.error(format!("register buffer `{}` has a symbolic extent", b.name));
+            }
+        }
+    }
+
+    /// The expression over loop variables and sizes alone.
+    fn resolve(&self, e: &IntExpr) -> IntExpr {
+        e.substitute(&|s| match s {
+            Symbol::Var(v) => self.lets.get(&v).cloned(),
+            Symbol::Size(_) => None,
+        })
+    }
+
+    fn in_scope(&mut self, e: &IntExpr, what: &str) -> bool {
+        let mut unknown = None;
+        e.visit_symbols(&mut |s| {
+            let known = match s {
+                Symbol::Var(v) => self.loops.contains_key(&v) || self.lets.contains_key(&v),
+                Symbol::Size(s) => self.kernel.sizes.get(s).is_some(),
+            };
+            if !known {
+                unknown = Some(s);
+            }
+        });
+        if let Some(s) = unknown {
+            self.error(format!("{what} mentions {s:?}, which is not in scope"));
+        }
+        unknown.is_none()
+    }
+
+    fn body(&mut self, body: &[Stmt]) {
+        let (lets, live) = (self.lets.len(), self.live.len());
+        for s in body {
+            self.stmt(s);
+        }
+        self.lets.truncate(lets);
+        self.live.truncate(live);
+    }
+
+    fn stmt(&mut self, s: &Stmt) {
+        match s {
+            Stmt::For(f) => self.for_loop(f),
+            Stmt::Block(b) => self.block(b),
+            Stmt::If { condition, then, otherwise } => {
+                self.condition(condition);
+                let outer = self.facts.clone();
+                self.assume(condition);
+                self.body(then);
+                self.facts = outer;
+                self.body(otherwise);
+            }
+            Stmt::Let { var, value } => {
+                if self.in_scope(value, "a `let`") {
+                    let value = self.resolve(value);
+                    self.lets.insert(*var, value);
+                }
+            }
+            Stmt::Alloc(t) => self.live.push(*t),
+            Stmt::Repeat(r) => {
+                if self.in_scope(&r.limit, "a repeat limit") {
+                    let limit = self.resolve(&r.limit);
+                    self.loops.insert(r.var, (IntExpr::constant(0), limit - IntExpr::constant(1)));
+                }
+                self.body(&r.body);
+                self.condition(&r.until);
+                self.loops.shift_remove(&r.var);
+            }
+        }
+    }
+
+    /// Adds the integer comparisons that a condition joins by `&&`.
+    fn assume(&mut self, condition: &Expr) {
+        for conjunct in condition.operands(Func::And) {
+            if let Expr::Compare(op, a, b) = conjunct {
+                let (a, b) = (self.resolve(a), self.resolve(b));
+                op.as_nonneg(&a, &b).into_iter().for_each(|f| self.facts.add_nonneg(f));
+            }
+        }
+    }
+
+    fn for_loop(&mut self, f: &For) {
+        let scoped = self.in_scope(&f.lo, "a loop bound") && self.in_scope(&f.hi, "a loop bound");
+        if !scoped {
+            return;
+        }
+        let (lo, hi) = (self.resolve(&f.lo), self.resolve(&f.hi));
+        if !self.facts.is_nonneg(&lo) && !self.least_is_nonneg(&lo) {
+            let text = self.show(&lo);
+            self.error(format!("the loop bound {text} may be negative"));
+        }
+        let extent = (&hi - &lo).as_constant();
+        if matches!(f.kind, LoopKind::Vectorize | LoopKind::Unroll) && extent.is_none() {
+            self.error("a vectorized or unrolled loop has a symbolic extent".to_owned());
+        }
+        let outer = self.facts.clone();
+        let last = &hi - &IntExpr::constant(1);
+        self.facts.add_nonneg(IntExpr::from(f.var) - lo.clone());
+        self.facts.add_nonneg(last.clone() - IntExpr::from(f.var));
+        self.facts.add_nonneg(last.clone() - lo.clone());
+        self.loops.insert(f.var, (lo, last));
+        self.body(&f.body);
+        if matches!(f.kind, LoopKind::Vectorize | LoopKind::Parallel) {
+            self.independence(f);
+        }
+        self.loops.shift_remove(&f.var);
+        self.facts = outer;
+    }
+
+    fn ranges(&self) -> impl Fn(VarId) -> Option<(IntExpr, IntExpr)> + '_ {
+        |v| self.loops.get(&v).cloned()
+    }
+
+    fn least_is_nonneg(&self, e: &IntExpr) -> bool {
+        bounds::lower(e, &self.ranges(), &self.facts).is_some_and(|lo| self.facts.is_nonneg(&lo))
+    }
+
+    fn condition(&mut self, e: &Expr) {
+        self.types(e);
+        if e.dtype() != DType::Bool {
+            self.error("a condition is not a bool".to_owned());
+        }
+        let lets = self.lets.clone();
+        let resolve = |i: &IntExpr| {
+            i.substitute(&|s| match s {
+                Symbol::Var(v) => lets.get(&v).cloned(),
+                Symbol::Size(_) => None,
+            })
+        };
+        for r in e.reads() {
+            self.access(r.tensor, &r.subscripts, r.default.is_some(), &resolve);
+        }
+    }
+
+    fn types(&mut self, e: &Expr) {
+        let mut problems = Vec::new();
+        e.visit(&mut |x| match x {
+            Expr::Apply(func, args) => {
+                let types: Vec<DType> = args.iter().map(Expr::dtype).collect();
+                if func.result(&types).is_none() {
+                    problems.push(format!("`{func}` is not defined on {types:?}"));
+                }
+            }
+            Expr::Read(r) => {
+                let fits = self
+                    .kernel
+                    .buffers
+                    .get(r.tensor)
+                    .is_some_and(|b| b.dtype == r.dtype && b.shape.len() == r.subscripts.len());
+                if !fits {
+                    problems.push(format!("a read does not fit `{}`", self.name(r.tensor)));
+                }
+            }
+            _ => {}
+        });
+        problems.into_iter().for_each(|p| self.error(p));
+    }
+
+    fn block(&mut self, b: &Block) {
+        for (v, e) in &b.iters {
+            let what = format!("the binding of `{}` in block `{}`", self.show(&(*v).into()), b.name);
+            if !self.in_scope(e, &what) {
+                return;
+            }
+        }
+        let bound: IndexMap<VarId, IntExpr> =
+            b.iters.iter().map(|(v, e)| (*v, self.resolve(e))).collect();
+        let mut foreign = false;
+        for e in b.exprs() {
+            e.visit_symbols(&mut |s| {
+                foreign |= matches!(s, Symbol::Var(v) if !bound.contains_key(&v));
+            });
+            self.types(e);
+        }
+        for s in &b.store.subscripts {
+            s.visit_symbols(&mut |s| {
+                foreign |= matches!(s, Symbol::Var(v) if !bound.contains_key(&v));
+            });
+        }
+        if foreign {
+            return self.error(format!("block `{}` mentions a variable that is not its own", b.name));
+        }
+        self.store_types(b);
+        let at = |i: &IntExpr| {
+            i.substitute(&|s| match s {
+                Symbol::Var(v) => bound.get(&v).cloned(),
+                Symbol::Size(_) => None,
+            })
+        };
+        let outer = self.facts.clone();
+        if let Some(g) = &b.guard {
+            for conjunct in g.operands(Func::And) {
+                if let Expr::Compare(op, x, y) = conjunct {
+                    op.as_nonneg(&at(x), &at(y)).into_iter().for_each(|f| self.facts.add_nonneg(f));
+                }
+            }
+        }
+        let live = self.live.len();
+        self.live.extend(b.lets.iter().map(|(t, _)| *t));
+        for a in reads(b) {
+            self.access(a.buffer, a.subscripts, a.covered, &at);
+        }
+        self.access(write(b).buffer, write(b).subscripts, false, &at);
+        self.live.truncate(live);
+        self.facts = outer;
+    }
+
+    fn store_types(&mut self, b: &Block) {
+        let Some(target) = self.kernel.buffers.get(b.store.buffer) else {
+            return self.error(format!("block `{}` writes no buffer", b.name));
+        };
+        let dtype = target.dtype;
+        let value = b.store.value.dtype();
+        if value != dtype {
+            self.error(format!("block `{}` stores {value} into {dtype}", b.name));
+        }
+        if self.kernel.params.contains(&b.store.buffer) {
+            self.error(format!("block `{}` writes parameter `{}`", b.name, self.name(b.store.buffer)));
+        }
+        match b.store.update {
+            Update::Set => {}
+            Update::Reduce(r) if r.accepts(dtype) && r.func().is_some() => {}
+            Update::Reduce(r) => {
+                self.error(format!("block `{}` cannot reduce {dtype} with `{r}`", b.name));
+            }
+            Update::FusedSum => {
+                let product = matches!(&b.store.value, Expr::Apply(Func::Mul, _));
+                if !product || !dtype.is_float() {
+                    self.error(format!("`@fma` in block `{}` needs a product of floats", b.name));
+                }
+            }
+        }
+        for (t, e) in &b.lets {
+            let fits = self
+                .kernel
+                .buffers
+                .get(*t)
+                .is_some_and(|x| x.scope == Scope::Let && x.dtype == e.dtype());
+            if !fits {
+                self.error(format!("a let of block `{}` does not fit its buffer", b.name));
+            }
+        }
+    }
+
+    /// An access is to a live buffer and in bounds; `at` gives subscripts over loop variables.
+    fn access(
+        &mut self,
+        t: TensorId,
+        subscripts: &[Subscript],
+        covered: bool,
+        at: &dyn Fn(&IntExpr) -> IntExpr,
+    ) {
+        let kernel = self.kernel;
+        let Some(b) = kernel.buffers.get(t) else {
+            return self.error("an access names no buffer".to_owned());
+        };
+        if !self.live.contains(&t) {
+            return self.error(format!("`{}` is used outside of its scope", b.name));
+        }
+        if b.shape.len() != subscripts.len() {
+            return self.error(format!("`{}` is used with a wrong rank", b.name));
+        }
+        if covered {
+            return;
+        }
+        for (axis, (s, extent)) in subscripts.iter().zip(&b.shape).enumerate() {
+            let Subscript::Affine(i) = s else { continue };
+            let i = at(i);
+            let last = extent - &IntExpr::constant(1) - i.clone();
+            for goal in [&i, &last] {
+                let proved = self.least_is_nonneg(goal) || self.facts.is_nonneg(goal);
+                if !proved {
+                    let (name, text) = (b.name.clone(), self.show(&i));
+                    self.error(format!(
+                        "subscript {text} of axis {axis} of `{name}` is not proved in bounds"
+                    ));
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Iterations of a vectorized or parallel loop write distinct elements, and read of what they
+    /// write only their own.
+    fn independence(&mut self, f: &For) {
+        let mut allocated = Vec::new();
+        super::visit_stmts(&f.body, &mut |s| {
+            if let Stmt::Alloc(t) = s {
+                allocated.push(*t);
+            }
+        });
+        let mut inner: IndexMap<VarId, (IntExpr, IntExpr)> = IndexMap::new();
+        super::visit_stmts(&f.body, &mut |s| {
+            if let Stmt::For(g) = s {
+                inner.insert(g.var, (g.lo.clone(), &g.hi - &IntExpr::constant(1)));
+            }
+        });
+        let mut writes: Vec<(TensorId, Vec<IntExpr>)> = Vec::new();
+        let mut problems = Vec::new();
+        visit_blocks(&f.body, &mut |b| {
+            if allocated.contains(&b.store.buffer) {
+                return;
+            }
+            let at = |i: &IntExpr| self.over_loops(b, i);
+            let Some(position) = b
+                .store
+                .subscripts
+                .iter()
+                .map(|s| s.as_affine().map(&at))
+                .collect::<Option<Vec<_>>>()
+            else {
+                problems.push(format!("`{}` scatters in a `{}` loop", b.name, f.kind.name()));
+                return;
+            };
+            if !position.iter().any(|i| self.separates(i, f.var, &inner)) {
+                problems.push(format!(
+                    "iterations of a `{}` loop may write the same element of `{}`",
+                    f.kind.name(),
+                    self.name(b.store.buffer)
+                ));
+            }
+            writes.push((b.store.buffer, position));
+        });
+        visit_blocks(&f.body, &mut |b| {
+            for a in reads(b) {
+                let at = |s: &Subscript| s.as_affine().map(|i| self.over_loops(b, i));
+                let position: Option<Vec<IntExpr>> = a.subscripts.iter().map(at).collect();
+                let clash = writes.iter().any(|(t, w)| {
+                    *t == a.buffer
+                        && !is_private(self.kernel, *t)
+                        && position.as_ref() != Some(w)
+                });
+                if clash {
+                    problems.push(format!(
+                        "an iteration of a `{}` loop may read what another wrote to `{}`",
+                        f.kind.name(),
+                        self.name(a.buffer)
+                    ));
+                }
+            }
+        });
+        problems.into_iter().for_each(|p| self.error(p));
+    }
+
+    fn over_loops(&self, b: &Block, i: &IntExpr) -> IntExpr {
+        let bound = i.substitute(&|s| match s {
+            Symbol::Var(v) => b.iters.iter().find(|(w, _)| *w == v).map(|(_, e)| e.clone()),
+            Symbol::Size(_) => None,
+        });
+        self.resolve(&bound)
+    }
+
+    /// True if different values of `v` give different values of `i`, whatever the inner loops do.
+    fn separates(
+        &self,
+        i: &IntExpr,
+        v: VarId,
+        inner: &IndexMap<VarId, (IntExpr, IntExpr)>,
+    ) -> bool {
+        let Some((c, rest)) = i.linear_in(v) else { return false };
+        let Some(c) = c.as_constant().filter(|c| *c != 0) else { return false };
+        // Inner variables of one iteration and of another are independent.
+        let mut moving = IntExpr::default();
+        for (m, k) in rest.terms() {
+            let term = IntExpr::term(m.clone(), *k);
+            if inner.keys().any(|w| term.mentions(*w)) {
+                moving = moving + term;
+            }
+        }
+        let ranges = |w: VarId| inner.get(&w).cloned().or_else(|| self.loops.get(&w).cloned());
+        let (lo, hi) = (
+            bounds::lower(&moving, &ranges, &self.facts),
+            bounds::upper(&moving, &ranges, &self.facts),
+        );
+        lo.zip(hi)
+            .and_then(|(lo, hi)| (hi - lo).as_constant())
+            .is_some_and(|width| width < c.abs())
+    }
+}
