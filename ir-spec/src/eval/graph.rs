@@ -392,22 +392,31 @@ impl<'a, D: Domain> Filling<'a, D> {
         match e.reducer {
             None => *element = cast(self.domain, out.dtype, &value)?,
             Some(r) => {
+                // Contributions start from the unit, those of an `inout` from its old value.
+                let unit = self.domain.value(r.unit(out.dtype));
+                let start = if self.keeps_old() { element.clone() } else { unit };
                 let acc = self.accumulators.entry(offset).or_insert(Accumulator::Untouched);
-                combine(self.domain, r, e.accumulator(out.dtype), acc, element, value)?;
+                combine(self.domain, r, e.accumulator(out.dtype), acc, &start, value)?;
             }
         }
         Ok(())
     }
 
+    fn keeps_old(&self) -> bool {
+        let role = self.function.tensors.get(self.tensor).map(|t| t.role);
+        matches!(role, Some(Role::Result(Some(_))))
+    }
+
     /// Stores what the accumulators hold.
     fn settle(self, out: &mut Tensor<D::Float>) -> Result<(), Stop> {
+        let old = self.keeps_old();
         for (offset, acc) in self.accumulators {
             let Some(element) = out.elements.get_mut(offset) else { continue };
             match acc {
                 Accumulator::Untouched => {}
                 Accumulator::Value(v) => *element = cast(self.domain, out.dtype, &v)?,
                 Accumulator::Terms(mut terms) => {
-                    if let Value::Float(start) = element {
+                    if let (Value::Float(start), true) = (&*element, old) {
                         terms.push(start.clone());
                     }
                     let dtype = out.dtype.compute();

@@ -307,7 +307,7 @@ fn cycle_error(function: &Function, spans: &[Span], definitions: &[Definition]) 
 
 /// Finds axes and a direction along which the definitions are one scan.
 fn scan(function: &Function, definitions: &[Definition]) -> Option<Scan> {
-    let facts = crate::text::facts_of(function);
+    let facts = function.known_facts();
     for backward in [false, true] {
         let mut axes = vec![usize::MAX; definitions.len()];
         let search = Search { function, definitions, facts: &facts, backward };

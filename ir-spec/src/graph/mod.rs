@@ -18,7 +18,7 @@ pub use names::{EquationNames, FunctionNames};
 pub use print::{print_function, print_type};
 pub use verify::{Checked, DerivedFact, check};
 
-use crate::int::IntExpr;
+use crate::int::{Facts, IntExpr};
 use crate::scalar::{Comparison, Expr, Read, Reducer, Subscript};
 use crate::span::Span;
 use crate::{SizeId, TensorId, VarId};
@@ -329,6 +329,17 @@ impl Definition {
 }
 
 impl Function {
+    /// The declared facts as inequalities.
+    pub fn known_facts(&self) -> Facts {
+        let mut facts = Facts::default();
+        for f in &self.facts {
+            for e in f.comparison.as_nonneg(&f.lhs, &f.rhs) {
+                facts.add_nonneg(e);
+            }
+        }
+        facts
+    }
+
     /// The tensor of this name; for an `inout`, the parameter.
     pub fn tensor_by_name(&self, name: &str) -> Option<TensorId> {
         self.tensors.iter().find(|(_, t)| t.name == name).map(|(id, _)| id)

@@ -150,7 +150,11 @@ impl Facts {
             Atom::Min(p) => {
                 let [a, b] = p.as_ref();
                 let m = a.minimum(b);
-                vec![a - &m, b - &m]
+                let mut out = vec![a - &m, b - &m];
+                if self.is_positive(a) && self.is_positive(b) {
+                    out.push(m - one);
+                }
+                out
             }
             Atom::Max(p) => {
                 let [a, b] = p.as_ref();

@@ -1,6 +1,6 @@
 //! Commutative monoids that equations reduce with, and the semirings made of them.
 
-use super::Func;
+use super::{Expr, Func};
 use std::fmt;
 use tcc_abi::{DType, Scalar};
 
@@ -209,4 +209,23 @@ impl fmt::Display for Semiring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// `a + b` over integers with an absorbing value: integers have no infinity, so the zero of a tropical
+/// semiring is the type's extreme value, and a sum with it is it. The operands are used twice.
+pub fn absorbing_sum(zero: Scalar, a: Expr, b: Expr) -> Expr {
+    let zero = Expr::Literal(zero);
+    let is_zero = |e: &Expr| Expr::binary(Func::Eq, e.clone(), zero.clone());
+    let absorbed = Expr::binary(Func::Or, is_zero(&a), is_zero(&b));
+    Expr::select(absorbed, zero, Expr::binary(Func::Add, a, b))
+}
+
+/// The absorbing value and the operands of an [`absorbing_sum`].
+pub fn as_absorbing_sum(e: &Expr) -> Option<(Scalar, &Expr, &Expr)> {
+    let Expr::Apply(Func::Select, args) = e else { return None };
+    let [_, Expr::Literal(zero), Expr::Apply(Func::Add, sum)] = args.as_slice() else {
+        return None;
+    };
+    let [a, b] = sum.as_slice() else { return None };
+    (absorbing_sum(*zero, a.clone(), b.clone()) == *e).then_some((*zero, a, b))
 }

@@ -23,7 +23,6 @@ lalrpop_util::lalrpop_mod!(
     "/text/grammar.rs"
 );
 
-pub(crate) use lower::facts_of;
 pub use lower::read_module;
 
 use crate::diag::{Code, Diagnostic, Diagnostics};

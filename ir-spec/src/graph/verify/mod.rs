@@ -18,7 +18,6 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, bounds, display};
 use crate::scalar::{Expr, Subscript};
 use crate::span::Span;
-use crate::text::facts_of;
 use crate::TensorId;
 use indexmap::{IndexMap, IndexSet};
 use tcc_abi::DType;
@@ -95,7 +94,7 @@ pub fn check(module: &Module) -> Result<Checked<'_>, Diagnostics> {
         let mut v = Verifier {
             module,
             function,
-            facts: facts_of(function),
+            facts: function.known_facts(),
             derived_so_far: &derived,
             found: Vec::new(),
             diagnostics: Diagnostics::default(),

@@ -60,7 +60,7 @@ pub(super) fn lower_function(
     let function = signature.function;
     outcome?;
     let mut cx = FunctionCx {
-        facts: facts_of(&function),
+        facts: function.known_facts(),
         module,
         function,
         instance,
@@ -83,17 +83,6 @@ pub(super) fn lower_function(
     })?;
     module.module.functions.insert(name.to_owned(), function);
     Ok(())
-}
-
-/// Declared facts as inequalities.
-pub(crate) fn facts_of(function: &Function) -> Facts {
-    let mut facts = Facts::default();
-    for f in &function.facts {
-        for e in f.comparison.as_nonneg(&f.lhs, &f.rhs) {
-            facts.add_nonneg(e);
-        }
-    }
-    facts
 }
 
 impl<'a> FunctionCx<'a> {

@@ -20,8 +20,6 @@ mod statement;
 mod sugar;
 mod value;
 
-pub(crate) use function::facts_of;
-
 use super::ast;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::graph::Module;

@@ -11,7 +11,9 @@ use super::statement::StatementCx;
 use crate::VarId;
 use crate::diag::{Code, Diagnostic};
 use crate::int::IntExpr;
-use crate::scalar::{Comparison, Expr, Func, Read, Reducer, Semiring, Signature, Subscript};
+use crate::scalar::{
+    Comparison, Expr, Func, Read, Reducer, Semiring, Signature, Subscript, absorbing_sum,
+};
 use crate::span::Span;
 use crate::text::ast::ProductOp;
 use tcc_abi::{DType, Scalar};
@@ -888,11 +890,8 @@ impl StatementCx<'_, '_> {
         if !(dtype.is_int() && semiring.product() == Func::Add) {
             return self.apply(semiring.product(), vec![a, b], dtype, span);
         }
-        let zero = Expr::Literal(semiring.zero(dtype));
         let (a, b) = (self.name_value_once(a)?, self.name_value_once(b)?);
-        let is_zero = |e: &Expr| Expr::binary(Func::Eq, e.clone(), zero.clone());
-        let absorbed = Expr::binary(Func::Or, is_zero(&a), is_zero(&b));
-        Ok(Expr::select(absorbed, zero.clone(), Expr::binary(Func::Add, a, b)))
+        Ok(absorbing_sum(semiring.zero(dtype), a, b))
     }
 
     // ---- types

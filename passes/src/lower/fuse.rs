@@ -1,0 +1,176 @@
+//! Which producers are computed where they are read.
+//!
+//! A producer is inlined if it is one equation without reducer over its whole shape and (a) its value is
+//! an element or a constant (a view), or (b) it is cheap and no consumer evaluates it more often than it
+//! has elements, or (c) it has one consumer that reads it at one place and as often as it has elements.
+//! So a producer of a contraction is never recomputed inside of it.
+
+use cranelift_entity::SecondaryMap;
+use tcc_ir::TensorId;
+use tcc_ir::graph::{Definition, Equation, Function, Node, Role};
+use tcc_ir::int::{IntExpr, Symbol};
+use tcc_ir::scalar::{Expr, Func, Read, Subscript};
+
+/// Operations up to which a value counts as cheap.
+const CHEAP: usize = 3;
+
+/// The inlined producers of a function.
+pub(super) fn inlined(f: &Function) -> SecondaryMap<TensorId, bool> {
+    let mut out: SecondaryMap<TensorId, bool> = SecondaryMap::new();
+    let mut uses: SecondaryMap<TensorId, Vec<(&Equation, &Read, bool)>> = SecondaryMap::new();
+    for node in &f.nodes {
+        let plain = matches!(node, Node::Define(_));
+        for e in node.definitions().iter().flat_map(|d| &d.equations) {
+            for r in e.reads() {
+                uses[r.tensor].push((e, r, plain));
+            }
+        }
+    }
+    for node in &f.nodes {
+        let Node::Define(d) = node else { continue };
+        let Some(body) = candidate(f, d) else { continue };
+        out[d.tensor] = worth_it(body, &uses[d.tensor]);
+    }
+    out
+}
+
+/// The body of a definition that could be inlined.
+fn candidate<'f>(f: &Function, d: &'f Definition) -> Option<&'f Expr> {
+    let tensor = f.tensors.get(d.tensor)?;
+    let [e] = d.equations.as_slice() else { return None };
+    if tensor.role != Role::Intermediate || e.reducer.is_some() || e.guard.is_some() {
+        return None;
+    }
+    let vars = e.plain_target()?;
+    let whole = vars.len() == e.vars.len()
+        && vars.iter().zip(&tensor.shape).all(|(v, extent)| {
+            e.vars.get(*v).is_some_and(|x| x.extent == *extent)
+        });
+    whole.then_some(&e.body)
+}
+
+fn worth_it(body: &Expr, uses: &[(&Equation, &Read, bool)]) -> bool {
+    // A value that is stored in a narrow type or checked at run time is computed once.
+    let checked = body.reads().iter().any(|r| has_data(r));
+    let as_view = is_view(body) && !checked;
+    let readable = |r: &Read| r.default.is_none() && !has_data(r);
+    if !uses.iter().all(|(_, r, _)| readable(r)) {
+        return false;
+    }
+    if as_view {
+        return true;
+    }
+    // Reads inside subscripts and fixpoints stay reads of memory.
+    let simple = uses.iter().all(|(e, r, plain)| *plain && !recomputes(e, r) && in_value(e, r));
+    if !simple || checked {
+        return false;
+    }
+    let single = match uses {
+        [] => false,
+        [(first, r, _), rest @ ..] => rest
+            .iter()
+            .all(|(e, other, _)| std::ptr::eq(*e, *first) && other.subscripts == r.subscripts),
+    };
+    single || operations(body) <= CHEAP
+}
+
+/// True if the read stands in the value or guard, not inside another read's subscript.
+fn in_value(e: &Equation, r: &Read) -> bool {
+    let nested = |x: &Read| {
+        x.subscripts.iter().any(|s| match s {
+            Subscript::Data(d) => d.reads().into_iter().any(|y| std::ptr::eq(y, r)),
+            Subscript::Affine(_) => false,
+        })
+    };
+    let written = e.subscripts.iter().any(|s| match s {
+        Subscript::Data(d) => d.reads().into_iter().any(|y| std::ptr::eq(y, r)),
+        Subscript::Affine(_) => false,
+    });
+    !written && !e.reads().into_iter().any(nested)
+}
+
+fn has_data(r: &Read) -> bool {
+    r.subscripts.iter().any(|s| s.as_affine().is_none())
+}
+
+/// True if the consumer evaluates the read more often than it reads distinct elements.
+fn recomputes(e: &Equation, r: &Read) -> bool {
+    let mentioned = |v| r.subscripts.iter().filter_map(Subscript::as_affine).any(|i| i.mentions(v));
+    let unit_extent = |x: &IntExpr| x.as_constant() == Some(1);
+    e.vars.iter().any(|(v, x)| !unit_extent(&x.extent) && !mentioned(v))
+        || r.subscripts.iter().filter_map(Subscript::as_affine).any(|i| {
+            let mut vars = 0;
+            i.visit_symbols(&mut |s| vars += usize::from(matches!(s, Symbol::Var(_))));
+            vars > 1
+        })
+}
+
+/// An element, a constant, or the negative or conjugate of one.
+fn is_view(e: &Expr) -> bool {
+    match e {
+        Expr::Read(r) => r.default.is_none(),
+        Expr::Literal(_) | Expr::Index { .. } => true,
+        Expr::Apply(Func::Neg | Func::Conj, args) => args.iter().all(is_view),
+        Expr::Apply(..)
+        | Expr::Compare(..)
+        | Expr::Cast(..)
+        | Expr::Bitcast(..)
+        | Expr::Contiguous(_) => false,
+    }
+}
+
+/// Operations, with expanded functions and divisions counted dearly.
+fn operations(e: &Expr) -> usize {
+    let mut n = 0;
+    e.visit(&mut |x| {
+        n += match x {
+            Expr::Apply(f, args) if f.is_expanded() || args.iter().any(|a| a.dtype().is_complex()) => 10,
+            Expr::Apply(Func::Sqrt | Func::Rem, _) => 4,
+            Expr::Apply(..) | Expr::Cast(..) => 1,
+            Expr::Read(r) => usize::from(r.default.is_some()) * 4,
+            Expr::Literal(_)
+            | Expr::Index { .. }
+            | Expr::Compare(..)
+            | Expr::Bitcast(..)
+            | Expr::Contiguous(_) => 0,
+        };
+    });
+    n
+}
+
+/// True if every equation of the new value reads the old one only where it writes, also through
+/// inlined producers, so that both may share memory.
+pub(super) fn updates_in_place(
+    f: &Function,
+    new: TensorId,
+    old: TensorId,
+    inlined: &SecondaryMap<TensorId, bool>,
+) -> bool {
+    let definitions = f.nodes.iter().flat_map(Node::definitions);
+    let defines_plainly = f.nodes.iter().any(|n| matches!(n, Node::Define(d) if d.tensor == new));
+    defines_plainly
+        && definitions.filter(|d| d.tensor == new).flat_map(|d| &d.equations).all(|e| {
+            e.reads().into_iter().all(|r| {
+                if r.tensor == old {
+                    return r.subscripts == e.subscripts;
+                }
+                !(inlined[r.tensor] && reaches(f, r.tensor, old, inlined))
+            })
+        })
+}
+
+/// True if an inlined producer reads `old`.
+fn reaches(
+    f: &Function,
+    t: TensorId,
+    old: TensorId,
+    inlined: &SecondaryMap<TensorId, bool>,
+) -> bool {
+    f.nodes
+        .iter()
+        .flat_map(Node::definitions)
+        .filter(|d| d.tensor == t)
+        .flat_map(|d| &d.equations)
+        .flat_map(Equation::reads)
+        .any(|r| r.tensor == old || (inlined[r.tensor] && reaches(f, r.tensor, old, inlined)))
+}

@@ -1,0 +1,87 @@
+//! Which variable of a body can run in vector lanes.
+
+use super::block::Body;
+use tcc_abi::DType;
+use tcc_ir::VarId;
+use tcc_ir::int::IntExpr;
+use tcc_ir::kernel::Kernel;
+use tcc_ir::scalar::{Expr, Read, Subscript};
+
+/// How an access moves with a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Motion {
+    /// Not at all.
+    Fixed,
+    /// To the next element.
+    Next,
+    /// In some other way.
+    Other,
+}
+
+/// How subscripts move with a variable.
+pub(super) fn motion(subscripts: &[Subscript], v: VarId) -> Motion {
+    let mentions = |s: &Subscript| {
+        let mut found = false;
+        s.visit_symbols(&mut |x| found |= x == v.into());
+        found
+    };
+    let Some((last, outer)) = subscripts.split_last() else { return Motion::Fixed };
+    if outer.iter().any(mentions) {
+        return Motion::Other;
+    }
+    if !mentions(last) {
+        return Motion::Fixed;
+    }
+    let unit = last
+        .as_affine()
+        .and_then(|i: &IntExpr| i.linear_in(v))
+        .is_some_and(|(c, _)| c.as_constant() == Some(1));
+    if unit { Motion::Next } else { Motion::Other }
+}
+
+/// The number of lanes in which the body can run over `v`, if every value that moves with `v` has
+/// elements of one size; `None` if it cannot or if nothing would be gained.
+pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -> Option<i64> {
+    let store = kernel.buffers.get(body.buffer)?.dtype;
+    let size = store.size();
+    if !supported(store) {
+        return None;
+    }
+    let mut same = true;
+    let mut gain = false;
+    let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]);
+    for e in exprs {
+        e.visit(&mut |x| {
+            let dtype = x.dtype();
+            same &= dtype == DType::Bool && !matches!(x, Expr::Read(_))
+                || (dtype.size() == size && supported(dtype));
+            match x {
+                Expr::Read(r) => gain |= loads_a_vector(r, v),
+                Expr::Apply(f, _) => gain |= f.is_expanded(),
+                _ => {}
+            }
+        });
+    }
+    let constant = matches!(body.value, Expr::Literal(_) | Expr::Index { .. });
+    (same && (gain || constant)).then(|| i64::from(vector_bytes) / size as i64)
+}
+
+fn supported(dtype: DType) -> bool {
+    matches!(
+        dtype,
+        DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::I64 | DType::U64
+    )
+}
+
+fn loads_a_vector(r: &Read, v: VarId) -> bool {
+    r.default.is_none() && motion(&r.subscripts, v) == Motion::Next
+}
+
+/// True if the guard mentions the variable.
+pub(super) fn guarded_by(body: &Body, v: VarId) -> bool {
+    let mut found = false;
+    if let Some(g) = &body.guard {
+        g.visit_symbols(&mut |s| found |= s == v.into());
+    }
+    found
+}
