@@ -8,4 +8,6 @@
 pub mod graph;
 pub mod lower;
 pub mod memory_plan;
+pub mod pass;
+pub mod pipeline;
 pub mod plan;

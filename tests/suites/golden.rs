@@ -1,11 +1,14 @@
 //! The 23 programs of `tests/data/tir` give numpy's results.
 
 use serde_json::Value as Json;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use tcc_ir::eval::{Machine, Tensor, Tensors, interpret};
-use tcc_ir::graph::{Function, check};
+use tcc_ir::graph::{Checked, Function, check};
 use tcc_ir::span::Sources;
 use tcc_tests::golden::{Golden, read};
+use tcc_passes::pipeline::panic_text;
+use tcc_tests::programs::{parts, run_lowered};
 
 fn inputs(f: &Function, g: &Golden) -> Tensors<f64> {
     g.inputs
@@ -29,34 +32,51 @@ fn relative_error(got: &[(f64, f64)], want: &[(f64, f64)]) -> f64 {
     })
 }
 
-#[test]
-fn interpreter_gives_golden_results() {
+type Engine = dyn Fn(&Checked<'_>, &Function, &Tensors<f64>, &[(&str, i64)]) -> Tensors<f64>;
+
+/// Runs every golden program through `engine` and compares.
+fn check_all(engine: &Engine) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tir");
     let golden: Json =
         serde_json::from_str(&std::fs::read_to_string(root.join("golden.json")).unwrap()).unwrap();
-    let mut count = 0;
+    let mut failures = Vec::new();
     for (name, entry) in golden.as_object().unwrap() {
         let text = std::fs::read_to_string(root.join(format!("{name}.tir"))).unwrap();
-        let (module, _) = tcc_ir::text::read_module(&mut Sources::default(), name, &text).unwrap();
-        let checked = check(&module).unwrap();
-        let f = &module.functions[module.entries.last().unwrap()];
-        let g = read(entry);
-        let sizes: Vec<(&str, i64)> = g.sizes.iter().map(|(n, v)| (n.as_str(), *v)).collect();
-        let got = interpret(&checked, &f.name, Machine, &inputs(f, &g), &sizes).unwrap();
-        for (output, want) in &g.outputs {
-            let t = &got[output];
-            assert_eq!(t.shape, want.shape, "{name}.{output}");
-            let parts: Vec<(f64, f64)> =
-                t.to_scalars(&Machine).iter().map(|s| s.to_parts()).collect();
-            let error = relative_error(&parts, &want.elements);
-            let tolerance = match t.dtype.real_part() {
-                tcc_abi::DType::F64 => 1e-12,
-                tcc_abi::DType::F32 => 1e-5,
-                _ => 0.0,
-            };
-            assert!(error <= tolerance, "{name}.{output}: error {error}");
+        let check = AssertUnwindSafe(|| check_one(name, &text, entry, engine));
+        if let Err(panic) = catch_unwind(check) {
+            failures.push(format!("{name}: {}", panic_text(&*panic)));
         }
-        count += 1;
     }
-    assert_eq!(count, 23);
+    assert_eq!(golden.as_object().unwrap().len(), 23);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn check_one(name: &str, text: &str, entry: &Json, engine: &Engine) {
+    let (module, _) = tcc_ir::text::read_module(&mut Sources::default(), name, text).unwrap();
+    let checked = check(&module).unwrap();
+    let f = &module.functions[module.entries.last().unwrap()];
+    let g = read(entry);
+    let sizes: Vec<(&str, i64)> = g.sizes.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+    let got = engine(&checked, f, &inputs(f, &g), &sizes);
+    for (output, want) in &g.outputs {
+        let t = &got[output];
+        assert_eq!(t.shape, want.shape, "{output}");
+        let error = relative_error(&parts(t), &want.elements);
+        let tolerance = match t.dtype.real_part() {
+            tcc_abi::DType::F64 => 1e-12,
+            tcc_abi::DType::F32 => 1e-5,
+            _ => 0.0,
+        };
+        assert!(error <= tolerance, "{output}: error {error}");
+    }
+}
+
+#[test]
+fn interpreter_gives_golden_results() {
+    check_all(&|checked, f, inputs, sizes| interpret(checked, &f.name, Machine, inputs, sizes).unwrap());
+}
+
+#[test]
+fn lowered_kernels_give_golden_results() {
+    check_all(&|checked, f, inputs, sizes| run_lowered(checked, f, inputs, sizes).unwrap());
 }

@@ -63,62 +63,12 @@ impl<D: Domain> Interpreter<'_, D> {
             }
             arguments.push(given.clone());
         }
-        let sizes = self.sizes(f, &arguments, named)?;
+        let shapes: Vec<&[usize]> = arguments.iter().map(|t| t.shape.as_slice()).collect();
+        let sizes = bind_sizes(f, &shapes, named)?;
         self.check_facts(f, &sizes)?;
         let results = self.evaluate(f, arguments, &sizes)?;
         let names = f.results.iter().filter_map(|t| f.tensors.get(*t)).map(|t| t.name.clone());
         Ok(names.zip(results).collect())
-    }
-
-    /// Values of the sizes, and the check that every input has its declared shape.
-    fn sizes(
-        &self,
-        f: &Function,
-        inputs: &[Tensor<D::Float>],
-        named: &[(&str, i64)],
-    ) -> Result<Vec<i64>, Stop> {
-        let mut values = vec![0i64; f.sizes.len()];
-        let eval = |e: &IntExpr, values: &[i64]| eval_size(e, values);
-        for source in size_sources(f) {
-            let (size, value) = match source {
-                SizeSource::Argument(size) => {
-                    let name = f.sizes.get(size).map_or("", |s| s.name.as_str());
-                    let value = named.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
-                    (size, value.ok_or_else(|| Stop::Shape(format!("size `{name}` is not given")))?)
-                }
-                SizeSource::Extent { size, param, axis, offset, factor } => {
-                    let actual = inputs.get(param).and_then(|t| t.shape.get(axis)).copied();
-                    let rest = actual.unwrap_or(0) as i64 - eval(&offset, &values)?;
-                    let factor = eval(&factor, &values)?;
-                    if factor == 0 || rest % factor != 0 || rest / factor < 0 {
-                        return Err(self.shape_error(f, inputs, &values));
-                    }
-                    (size, rest / factor)
-                }
-            };
-            if let Some(slot) = values.get_mut(size.index()) {
-                *slot = value;
-            }
-        }
-        for (p, given) in f.params.iter().zip(inputs) {
-            let Some(tensor) = f.tensors.get(*p) else { continue };
-            for (extent, have) in tensor.shape.iter().zip(&given.shape) {
-                if eval(extent, &values)? != *have as i64 {
-                    return Err(self.shape_error(f, inputs, &values));
-                }
-            }
-        }
-        Ok(values)
-    }
-
-    fn shape_error(&self, f: &Function, inputs: &[Tensor<D::Float>], _: &[i64]) -> Stop {
-        let shapes: Vec<String> = f
-            .params
-            .iter()
-            .zip(inputs)
-            .filter_map(|(p, t)| Some(format!("{}: {:?}", f.tensors.get(*p)?.name, t.shape)))
-            .collect();
-        Stop::Shape(format!("the shapes do not fit the signature: {}", shapes.join(", ")))
     }
 
     fn check_facts(&self, f: &Function, sizes: &[i64]) -> Result<(), Stop> {
@@ -435,4 +385,54 @@ fn eval_size(e: &IntExpr, sizes: &[i64]) -> Result<i64, Stop> {
         Symbol::Var(_) => 0,
     };
     e.eval(&value).map_err(|e| Stop::Limit(e.to_string()))
+}
+
+/// The value of each size at a call with inputs of these shapes, in order; every input must have its
+/// declared shape. `named` gives the sizes that no input shows.
+pub fn bind_sizes(
+    f: &Function,
+    shapes: &[&[usize]],
+    named: &[(&str, i64)],
+) -> Result<Vec<i64>, Stop> {
+    let mut values = vec![0i64; f.sizes.len()];
+    for source in size_sources(f) {
+        let (size, value) = match source {
+            SizeSource::Argument(size) => {
+                let name = f.sizes.get(size).map_or("", |s| s.name.as_str());
+                let value = named.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+                (size, value.ok_or_else(|| Stop::Shape(format!("size `{name}` is not given")))?)
+            }
+            SizeSource::Extent { size, param, axis, offset, factor } => {
+                let actual = shapes.get(param).and_then(|s| s.get(axis)).copied();
+                let rest = actual.unwrap_or(0) as i64 - eval_size(&offset, &values)?;
+                let factor = eval_size(&factor, &values)?;
+                if factor == 0 || rest % factor != 0 || rest / factor < 0 {
+                    return Err(shape_error(f, shapes));
+                }
+                (size, rest / factor)
+            }
+        };
+        if let Some(slot) = values.get_mut(size.index()) {
+            *slot = value;
+        }
+    }
+    for (p, shape) in f.params.iter().zip(shapes) {
+        let Some(tensor) = f.tensors.get(*p) else { continue };
+        for (extent, have) in tensor.shape.iter().zip(*shape) {
+            if eval_size(extent, &values)? != *have as i64 {
+                return Err(shape_error(f, shapes));
+            }
+        }
+    }
+    Ok(values)
+}
+
+fn shape_error(f: &Function, shapes: &[&[usize]]) -> Stop {
+    let shapes: Vec<String> = f
+        .params
+        .iter()
+        .zip(shapes)
+        .filter_map(|(p, shape)| Some(format!("{}: {shape:?}", f.tensors.get(*p)?.name)))
+        .collect();
+    Stop::Shape(format!("the shapes do not fit the signature: {}", shapes.join(", ")))
 }

@@ -13,13 +13,15 @@ mod expansion;
 mod graph;
 mod kernel;
 mod ops;
+mod program;
 mod tensor;
 
 pub use bounded::{Bounded, BoundedFloat};
 pub use domain::{Domain, Machine};
 pub use expansion::{Expansion, Expansions};
-pub use graph::{Interpreter, Tensors, interpret};
+pub use graph::{Interpreter, Tensors, bind_sizes, interpret};
 pub use kernel::run_kernel;
+pub use program::run_program;
 pub use ops::{apply, bitcast, cast, index_value};
 pub use tensor::{Tensor, Value};
 

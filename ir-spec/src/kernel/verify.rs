@@ -398,25 +398,30 @@ impl<'a> Verifier<'a> {
                 problems.push(format!("`{}` scatters in a `{}` loop", b.name, f.kind.name()));
                 return;
             };
-            if !position.iter().any(|i| self.separates(i, f.var, &inner)) {
+            writes.push((b.store.buffer, position));
+        });
+        // Iterations stay apart if some axis separates them.
+        let apart = |w: &[IntExpr], other: &[Option<IntExpr>]| {
+            w.iter().zip(other).any(|(i, o)| {
+                o.as_ref() == Some(i) && self.separates(i, f.var, &inner)
+            })
+        };
+        for (k, (t, w)) in writes.iter().enumerate() {
+            let same = writes.iter().take(k + 1).filter(|(u, _)| u == t);
+            if !same.clone().all(|(_, other)| apart(w, &some(other))) {
                 problems.push(format!(
                     "iterations of a `{}` loop may write the same element of `{}`",
                     f.kind.name(),
-                    self.name(b.store.buffer)
+                    self.name(*t)
                 ));
             }
-            writes.push((b.store.buffer, position));
-        });
+        }
         visit_blocks(&f.body, &mut |b| {
             for a in reads(b) {
                 let at = |s: &Subscript| s.as_affine().map(|i| self.over_loops(b, i));
-                let position: Option<Vec<IntExpr>> = a.subscripts.iter().map(at).collect();
-                let clash = writes.iter().any(|(t, w)| {
-                    *t == a.buffer
-                        && !is_private(self.kernel, *t)
-                        && position.as_ref() != Some(w)
-                });
-                if clash {
+                let position: Vec<Option<IntExpr>> = a.subscripts.iter().map(at).collect();
+                let mut written = writes.iter().filter(|(t, _)| *t == a.buffer);
+                if !written.all(|(_, w)| is_private(self.kernel, a.buffer) || apart(w, &position)) {
                     problems.push(format!(
                         "an iteration of a `{}` loop may read what another wrote to `{}`",
                         f.kind.name(),
@@ -462,4 +467,8 @@ impl<'a> Verifier<'a> {
             .and_then(|(lo, hi)| (hi - lo).as_constant())
             .is_some_and(|width| width < c.abs())
     }
+}
+
+fn some(position: &[IntExpr]) -> Vec<Option<IntExpr>> {
+    position.iter().cloned().map(Some).collect()
 }

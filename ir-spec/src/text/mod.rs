@@ -4,6 +4,7 @@ pub mod ast;
 pub mod einsum;
 pub mod format;
 mod lower;
+mod print;
 pub mod token;
 
 lalrpop_util::lalrpop_mod!(
@@ -24,6 +25,7 @@ lalrpop_util::lalrpop_mod!(
 );
 
 pub use lower::read_module;
+pub use print::print_module;
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::span::{SourceId, Span};

@@ -146,13 +146,18 @@ pub(super) fn updates_in_place(
     old: TensorId,
     inlined: &SecondaryMap<TensorId, bool>,
 ) -> bool {
-    let definitions = f.nodes.iter().flat_map(Node::definitions);
-    let defines_plainly = f.nodes.iter().any(|n| matches!(n, Node::Define(d) if d.tensor == new));
-    defines_plainly
-        && definitions.filter(|d| d.tensor == new).flat_map(|d| &d.equations).all(|e| {
+    let plain = |n: &&Node| matches!(n, Node::Define(d) if d.tensor == new);
+    let Some(node) = f.nodes.iter().find(plain) else { return false };
+    let equations = || node.definitions().iter().flat_map(|d| &d.equations);
+    let own = |e: &Equation, r: &Read| r.subscripts == e.subscripts && e.plain_target().is_some();
+    let reads_old = |e: &Equation| e.reads().into_iter().any(|r| r.tensor == old);
+    // Combining equations change what a later one would read.
+    let combined = equations().any(|e| e.reducer.is_some()) && equations().count() > 1;
+    !(combined && equations().any(reads_old))
+        && equations().all(|e| {
             e.reads().into_iter().all(|r| {
                 if r.tensor == old {
-                    return r.subscripts == e.subscripts;
+                    return own(e, r);
                 }
                 !(inlined[r.tensor] && reaches(f, r.tensor, old, inlined))
             })

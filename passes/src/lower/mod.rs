@@ -16,7 +16,7 @@ use crate::memory_plan;
 use block::KernelBuilder;
 use cranelift_entity::SecondaryMap;
 use indexmap::IndexMap;
-use tcc_ir::graph::{Checked, Definition, Fact, Function, Node, Role};
+use tcc_ir::graph::{Checked, Definition, DerivedFact, Fact, Function, Node, Role};
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::Kernel;
 use tcc_ir::program::{Guard, KernelCall, Program, ProgramBuffer};
@@ -79,6 +79,24 @@ pub fn lower(
     Ok(Lowered { program: cx.program, kernels: cx.kernels })
 }
 
+/// Adds conditions that follow from subscripts to the guards of a program.
+pub(crate) fn add_guards(program: &mut Program, facts: &[DerivedFact]) {
+    for d in facts {
+        let fact = Fact {
+            lhs: d.nonneg.clone(),
+            comparison: Comparison::Ge,
+            rhs: IntExpr::constant(0),
+            span: d.span,
+        };
+        let (unless_empty, origin) = (d.unless_empty.clone(), d.origin.clone());
+        let guard = Guard { fact, unless_empty, origin };
+        let same = |g: &Guard| g.fact == guard.fact && g.unless_empty == guard.unless_empty;
+        if !program.guards.iter().any(same) {
+            program.guards.push(guard);
+        }
+    }
+}
+
 /// What lowering a function carries along.
 pub(crate) struct LowerCx<'a> {
     pub(crate) f: &'a Function,
@@ -123,16 +141,7 @@ impl<'a> LowerCx<'a> {
             let guard = Guard { fact, unless_empty: Vec::new(), origin: String::new() };
             self.program.guards.push(guard);
         }
-        for d in checked.derived_facts(&self.f.name) {
-            let fact = Fact {
-                lhs: d.nonneg.clone(),
-                comparison: Comparison::Ge,
-                rhs: IntExpr::constant(0),
-                span: d.span,
-            };
-            let (unless_empty, origin) = (d.unless_empty.clone(), d.origin.clone());
-            self.program.guards.push(Guard { fact, unless_empty, origin });
-        }
+        add_guards(&mut self.program, checked.derived_facts(&self.f.name));
     }
 
     /// Parameters, results, and the intermediates that live in memory.
