@@ -7,14 +7,20 @@
 pub struct KernelCall {
     /// One base address per kernel parameter, in declaration order.
     pub buffers: *const *mut u8,
-    /// One address per kernel parameter: its strides in elements, one `i64` per axis. Read only for
-    /// parameters that the kernel declares as strided.
+    /// One address per kernel parameter, read only for those that the kernel declares as strided:
+    /// first 1 if the tensor is row-major without gaps and 0 if not, then one stride per axis, in
+    /// elements.
     pub strides: *const *const i64,
     /// The executable's sizes.
     pub sizes: *const i64,
     /// Where to describe a failure before returning a status other than 0.
     pub error: *mut ErrorRecord,
+    /// Becomes other than 0 when the call shall stop with [`Status::Cancelled`].
+    pub cancel: *const u32,
 }
+
+/// The signature of a compiled kernel.
+pub type KernelFn = unsafe extern "C" fn(*const KernelCall) -> i32;
 
 /// What went wrong inside a kernel, in numbers; the image's site table turns it into words.
 #[repr(C)]

@@ -26,14 +26,21 @@ pub struct Image {
     pub outputs: Vec<TensorSpec>,
     /// Intermediate tensors inside the arena.
     pub buffers: Vec<BufferSpec>,
-    /// Bytes of arena memory that a call needs.
-    pub arena: SizeExpr,
     /// Kernel calls in order.
     pub steps: Vec<Step>,
-    /// Texts for [`crate::ErrorRecord::site`].
-    pub sites: Vec<String>,
+    /// Places in the kernels that can fail, by [`crate::ErrorRecord::site`].
+    pub sites: Vec<Site>,
     /// Machine code; empty for an executable whose code lives elsewhere (the JIT).
     pub code: CodeImage,
+}
+
+/// A place in a kernel that can fail at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Site {
+    /// What fails, for example "axis 0 of `table`".
+    pub what: String,
+    /// Names of the iteration variables in [`crate::ErrorRecord::position`].
+    pub vars: Vec<String>,
 }
 
 /// Where the value of a size comes from.
@@ -83,10 +90,21 @@ pub struct TensorSpec {
     pub shape: Vec<SizeExpr>,
     /// Extents in source text, for messages.
     pub shape_text: Vec<String>,
-    /// True for a `param`: constant from call to call.
-    pub param: bool,
-    /// For an `inout` parameter: position of its counterpart among inputs or results.
-    pub alias: Option<u32>,
+    /// What the caller may expect of it.
+    pub role: TensorRole,
+}
+
+/// How a call treats an input or result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TensorRole {
+    /// Read.
+    Input,
+    /// Read; the same from call to call.
+    Param,
+    /// Read and overwritten by its new value.
+    Inout,
+    /// Written.
+    Output,
 }
 
 /// An intermediate tensor: its place in the arena.
@@ -151,10 +169,28 @@ pub struct Reloc {
     pub offset: u32,
     /// How the field encodes the address.
     pub kind: RelocKind,
-    /// Offset of the target in [`CodeImage::text`].
-    pub target: u32,
+    /// What the address is of.
+    pub target: RelocTarget,
     /// Added to the target's address.
     pub addend: i64,
+}
+
+/// What a relocation points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RelocTarget {
+    /// An offset in [`CodeImage::text`].
+    Text(u32),
+    /// A function of the runtime.
+    Import(Import),
+}
+
+/// Functions that the runtime provides to code for machines without the instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Import {
+    /// `extern "C" fn(f32, f32, f32) -> f32`: `a * b + c` with one rounding.
+    FmaF32,
+    /// `extern "C" fn(f64, f64, f64) -> f64`: `a * b + c` with one rounding.
+    FmaF64,
 }
 
 /// How a patched field encodes an address.
@@ -253,7 +289,6 @@ mod tests {
             inputs: vec![],
             outputs: vec![],
             buffers: vec![],
-            arena: SizeExpr::constant(0),
             steps: vec![],
             sites: vec![],
             code: CodeImage::default(),

@@ -13,11 +13,11 @@ mod image;
 mod scalar;
 mod size;
 
-pub use call::{ErrorRecord, KernelCall, Status};
+pub use call::{ErrorRecord, KernelCall, KernelFn, Status};
 pub use dtype::DType;
 pub use image::{
-    Argument, BufferSpec, CodeImage, DerivedFact, Image, ImageError, KernelCode, Reloc, RelocKind,
-    SizeSource, Step, TensorSpec,
+    Argument, BufferSpec, CodeImage, DerivedFact, Image, ImageError, Import, KernelCode, Reloc,
+    RelocKind, RelocTarget, Site, SizeSource, Step, TensorRole, TensorSpec,
 };
 pub use scalar::Scalar;
 pub use size::{SIZE_LIMIT, SizeError, SizeExpr, SizeOp};

@@ -1,0 +1,75 @@
+//! Memory for tensors: zeroed, aligned to cache lines, never sized by an unchecked number.
+
+use crate::TensorError;
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
+
+/// Alignment in bytes.
+const ALIGNMENT: usize = 64;
+
+/// An owned block of bytes.
+pub(crate) struct Buffer {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: a `Buffer` owns its memory as a `Box<[u8]>` would, and hands it out by reference only.
+unsafe impl Send for Buffer {}
+// SAFETY: see above; shared access is read-only.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    /// A block of zeros.
+    pub(crate) fn zeroed(bytes: usize) -> Result<Buffer, TensorError> {
+        let layout = Layout::from_size_align(bytes, ALIGNMENT)
+            .map_err(|_| TensorError::Memory { bytes: bytes as u64 })?;
+        if bytes == 0 {
+            let start = NonNull::<[u8; ALIGNMENT]>::dangling().cast();
+            return Ok(Buffer { start, bytes });
+        }
+        // SAFETY: the layout's size is not zero.
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) })
+            .ok_or(TensorError::Memory { bytes: bytes as u64 })?;
+        Ok(Buffer { start, bytes })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const u8 {
+        self.start.as_ptr()
+    }
+
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        // SAFETY: the block has `bytes` initialized bytes and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.bytes) }
+    }
+
+    pub(crate) fn as_bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `as_bytes`; `&mut self` makes the access unique.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            // SAFETY: allocated in `zeroed` with this layout, freed once.
+            unsafe {
+                let layout = Layout::from_size_align_unchecked(self.bytes, ALIGNMENT);
+                dealloc(self.start.as_ptr(), layout);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({} bytes)", self.bytes)
+    }
+}

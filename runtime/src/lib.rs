@@ -1,0 +1,20 @@
+//! Loads and runs what tcc compiled.
+//!
+//! Together with `tcc-abi` this is all that a deployed program links: tensors and views of the caller's
+//! memory, the arena, the loader of machine code, the checks at a call. It knows no IR.
+
+mod buffer;
+mod error;
+mod executable;
+mod loader;
+mod pool;
+mod resolve;
+mod tensor;
+mod watch;
+
+pub use error::{LoadError, RunError, TensorError};
+pub use executable::{Bound, Budget, CallOptions, Executable};
+pub use loader::{Code, MappedCode, host_features};
+pub use num_complex::{Complex32, Complex64};
+pub use tcc_abi::{DType, Image, TensorRole, TensorSpec};
+pub use tensor::{Element, Tensor, TensorView, TensorViewMut};
