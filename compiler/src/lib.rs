@@ -1,1 +1,3 @@
-//! x
+//! tcc.
+
+pub mod backend;

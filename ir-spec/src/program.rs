@@ -37,6 +37,18 @@ pub struct Guard {
     pub origin: String,
 }
 
+impl Guard {
+    /// The condition as text.
+    pub fn text(&self, program: &Program) -> String {
+        let names = ProgramNames(program);
+        if !self.origin.is_empty() && self.fact.rhs.as_constant() == Some(0) {
+            return crate::graph::nonneg_text(&self.fact.lhs, &names);
+        }
+        let (lhs, rhs) = (display(&self.fact.lhs, &names), display(&self.fact.rhs, &names));
+        format!("{lhs} {} {rhs}", self.fact.comparison)
+    }
+}
+
 /// A buffer of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramBuffer {

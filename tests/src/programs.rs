@@ -26,7 +26,7 @@ pub fn run_lowered(
     sizes: &[(&str, i64)],
 ) -> Result<Tensors<f64>, Stop> {
     let pipeline = Pipeline::of(DEFAULT).unwrap();
-    let target = Target::baseline("x86_64");
+    let target: Target = "x86_64-v3".parse().unwrap();
     let module = pipeline::run(checked, &pipeline, &target, true, &mut |_| {})
         .unwrap_or_else(|e| panic!("{}", e.reproducer()));
     let shapes: Vec<Vec<usize>> = f

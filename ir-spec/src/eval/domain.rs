@@ -102,6 +102,11 @@ impl Domain for Machine {
             (Func::Fma, [a, b, c]) if single => {
                 return Ok(f64::from((*a as f32).mul_add(*b as f32, *c as f32)));
             }
+            // The quotient rounds to the type before its floor.
+            (Func::Rem, [a, b]) if single => {
+                let (a, b) = (*a as f32, *b as f32);
+                return Ok(f64::from((-(a / b).floor()).mul_add(b, a)));
+            }
             _ => real_function(func, args),
         };
         Ok(if single { f64::from(value as f32) } else { value })

@@ -22,7 +22,7 @@ pub use expansion::{Expansion, Expansions};
 pub use graph::{Interpreter, Tensors, bind_sizes, interpret};
 pub use kernel::run_kernel;
 pub use program::run_program;
-pub use ops::{apply, bitcast, cast, index_value};
+pub use ops::{apply, bitcast, cast, constant, index_value};
 pub use tensor::{Tensor, Value};
 
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Scalar functions on values: integers, bools and complex numbers in terms of the domain's reals.
 
-use super::{Domain, Stop, Value};
+use super::{Domain, Machine, Stop, Value};
 use crate::scalar::{Func, Signature};
 use std::cmp::Ordering;
 use tcc_abi::{DType, Scalar};
@@ -300,4 +300,9 @@ pub fn index_value<D: Domain>(
     let part = dtype.real_part();
     let x = domain.constant(part, value);
     if dtype.is_complex() { Value::Complex(x, domain.constant(part, 0.0)) } else { Value::Float(x) }
+}
+
+/// A constant of known integers (see [`index_value`]).
+pub fn constant(dtype: DType, num: i64, den: i64) -> Scalar {
+    Machine.scalar(dtype, &index_value(&Machine, dtype, num, den))
 }

@@ -16,7 +16,7 @@ pub mod verify;
 
 pub use names::{EquationNames, FunctionNames};
 pub use print::{print_function, print_type};
-pub use verify::{Checked, DerivedFact, check};
+pub use verify::{Checked, DerivedFact, check, nonneg_text};
 
 use crate::int::{Facts, IntExpr};
 use crate::scalar::{Comparison, Expr, Read, Reducer, Subscript};

@@ -31,7 +31,7 @@ pub enum Expr {
     Cast(DType, Box<Expr>),
     /// The same bits as another type of equal size.
     Bitcast(DType, Box<Expr>),
-    /// True if the innermost stride of a kernel parameter is one element (loop-nest level only).
+    /// True if a kernel parameter is row-major without gaps (loop-nest level only).
     Contiguous(TensorId),
 }
 

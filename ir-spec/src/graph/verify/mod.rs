@@ -15,7 +15,7 @@ use super::cycles::{equation_facts, var_range};
 use super::sizes::free_sizes;
 use super::{Definition, Equation, Function, FunctionNames, Module, Node, Role, Scan};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::int::{Facts, IntExpr, Symbol, bounds, display};
+use crate::int::{Facts, IntExpr, Symbol, SymbolNames, bounds, display};
 use crate::scalar::{Expr, Subscript};
 use crate::span::Span;
 use crate::TensorId;
@@ -64,26 +64,30 @@ impl<'m> Checked<'m> {
 impl DerivedFact {
     /// The condition as text, for example `(H + 1)/2 <= HO` or `T >= 1`.
     pub fn text(&self, function: &Function) -> String {
-        let names = FunctionNames(function);
-        let (mut plus, mut minus) = (IntExpr::default(), IntExpr::default());
-        let constant = self.nonneg.constant_term();
-        for (m, c) in self.nonneg.terms().iter().filter(|(m, _)| !m.0.is_empty()) {
-            if *c > 0 {
-                plus = plus + IntExpr::term(m.clone(), *c);
-            } else {
-                minus = minus + IntExpr::term(m.clone(), -c);
-            }
-        }
-        if minus.as_constant() == Some(0) {
-            return format!("{} >= {}", display(&plus, &names), -constant);
-        }
-        let (left, right) = if constant < 0 {
-            (minus + IntExpr::constant(-constant), plus)
-        } else {
-            (minus, plus + IntExpr::constant(constant))
-        };
-        format!("{} <= {}", display(&left, &names), display(&right, &names))
+        nonneg_text(&self.nonneg, &FunctionNames(function))
     }
+}
+
+/// `e >= 0` with positive terms on both sides, for example `(H + 1)/2 <= HO`.
+pub fn nonneg_text(e: &IntExpr, names: &dyn SymbolNames) -> String {
+    let (mut plus, mut minus) = (IntExpr::default(), IntExpr::default());
+    let constant = e.constant_term();
+    for (m, c) in e.terms().iter().filter(|(m, _)| !m.0.is_empty()) {
+        if *c > 0 {
+            plus = plus + IntExpr::term(m.clone(), *c);
+        } else {
+            minus = minus + IntExpr::term(m.clone(), -c);
+        }
+    }
+    if minus.as_constant() == Some(0) {
+        return format!("{} >= {}", display(&plus, names), -constant);
+    }
+    let (left, right) = if constant < 0 {
+        (minus + IntExpr::constant(-constant), plus)
+    } else {
+        (minus, plus + IntExpr::constant(constant))
+    };
+    format!("{} <= {}", display(&left, names), display(&right, names))
 }
 
 /// Verifies every function of a module.

@@ -1,0 +1,143 @@
+//! From a program and its code to an image.
+
+use crate::backend::ObjectCode;
+use cranelift_entity::EntityRef;
+use std::collections::HashMap;
+use tcc_abi::{
+    Argument, BufferSpec, CodeImage, DerivedFact, Image, KernelCode, Reloc, RelocTarget, SizeExpr,
+    SizeSource, Step, TensorRole, TensorSpec,
+};
+use tcc_ir::graph::{Function, Role, sizes};
+use tcc_ir::int::{IntExpr, display};
+use tcc_ir::program::{Guard, Program, ProgramNames};
+use tcc_ir::target::Target;
+use tcc_ir::{SizeId, TensorId};
+use tcc_passes::memory_plan;
+
+/// The image of a program without code. `f` is the function it was made from, `kernels` the numbers
+/// of the kernels by name.
+pub(crate) fn image(
+    f: &Function,
+    program: &Program,
+    kernels: &HashMap<&str, u32>,
+    code: &ObjectCode,
+) -> Image {
+    let size = |e: &IntExpr| e.to_size_expr(&|s: SizeId| s.index() as u32);
+    let mut places: HashMap<TensorId, Argument> = HashMap::new();
+    let mut image = Image {
+        name: program.name.clone(),
+        compiler: env!("CARGO_PKG_VERSION").to_owned(),
+        sizes: program.sizes.values().map(|s| s.name.clone()).collect(),
+        sources: sizes::size_sources(f).into_iter().map(|s| source(s, &size)).collect(),
+        facts: program.guards.iter().flat_map(|g| facts(program, g, &size)).collect(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        buffers: Vec::new(),
+        steps: Vec::new(),
+        sites: code.sites.clone(),
+        code: CodeImage::default(),
+    };
+    for t in &program.params {
+        places.insert(*t, Argument::Input(image.inputs.len() as u32));
+        image.inputs.push(spec(program, *t, &size));
+    }
+    for t in &program.results {
+        places.insert(*t, Argument::Output(image.outputs.len() as u32));
+        image.outputs.push(spec(program, *t, &size));
+    }
+    for (t, b) in program.buffers.iter() {
+        if let Some(offset) = &b.offset {
+            places.insert(t, Argument::Buffer(image.buffers.len() as u32));
+            let bytes = size(&memory_plan::bytes(program, t));
+            let (name, offset) = (b.name.clone(), size(offset));
+            image.buffers.push(BufferSpec { name, offset, bytes });
+        }
+    }
+    for c in &program.calls {
+        let all = c.arguments.iter().chain(&c.results);
+        let arguments = all.filter_map(|t| places.get(t).copied()).collect();
+        if let Some(kernel) = kernels.get(c.kernel.as_str()) {
+            image.steps.push(Step { kernel: *kernel, arguments });
+        }
+    }
+    image
+}
+
+fn source(s: sizes::SizeSource, size: &dyn Fn(&IntExpr) -> SizeExpr) -> SizeSource {
+    match s {
+        sizes::SizeSource::Argument(s) => SizeSource::Argument { size: s.index() as u32 },
+        sizes::SizeSource::Extent { size: s, param, axis, offset, factor } => SizeSource::Extent {
+            size: s.index() as u32,
+            input: param as u32,
+            axis: axis as u32,
+            offset: size(&offset),
+            factor: size(&factor),
+        },
+    }
+}
+
+/// A guard as conditions `value >= 0`.
+fn facts(p: &Program, g: &Guard, size: &dyn Fn(&IntExpr) -> SizeExpr) -> Vec<DerivedFact> {
+    let text = g.text(p);
+    let conditions = g.fact.comparison.as_nonneg(&g.fact.lhs, &g.fact.rhs);
+    conditions
+        .iter()
+        .map(|e| DerivedFact {
+            value: size(e),
+            unless_empty: g.unless_empty.iter().map(size).collect(),
+            text: text.clone(),
+            origin: g.origin.clone(),
+        })
+        .collect()
+}
+
+fn spec(p: &Program, t: TensorId, size: &dyn Fn(&IntExpr) -> SizeExpr) -> TensorSpec {
+    let Some(b) = p.buffers.get(t) else { unreachable!("{t} is a buffer of the program") };
+    let names = ProgramNames(p);
+    TensorSpec {
+        name: b.name.clone(),
+        dtype: b.dtype,
+        shape: b.shape.iter().map(size).collect(),
+        shape_text: b.shape.iter().map(|e| display(e, &names).to_string()).collect(),
+        role: match b.role {
+            Role::Param => TensorRole::Param,
+            Role::Inout => TensorRole::Inout,
+            Role::Result(_) => TensorRole::Output,
+            _ => TensorRole::Input,
+        },
+    }
+}
+
+/// Lays the functions out one after the other; addresses inside of the text are resolved later.
+pub(crate) fn lay_out(code: &ObjectCode, target: &Target) -> CodeImage {
+    let mut text: Vec<u8> = Vec::new();
+    let mut starts = Vec::new();
+    for f in &code.functions {
+        let alignment = f.alignment.max(1) as usize;
+        text.resize(text.len().next_multiple_of(alignment), 0);
+        starts.push(text.len() as u32);
+        text.extend_from_slice(&f.bytes);
+    }
+    let mut relocs = Vec::new();
+    for (f, start) in code.functions.iter().zip(&starts) {
+        for r in &f.relocations {
+            let target = match r.target {
+                RelocTarget::Text(k) => {
+                    RelocTarget::Text(starts.get(k as usize).copied().unwrap_or(0))
+                }
+                import @ RelocTarget::Import(_) => import,
+            };
+            relocs.push(Reloc { offset: start + r.offset, kind: r.kind, target, addend: r.addend });
+        }
+    }
+    let kernels = code.functions.iter().zip(&starts).take(code.kernels);
+    CodeImage {
+        architecture: target.architecture.clone(),
+        features: target.features.clone(),
+        kernels: kernels
+            .map(|(f, start)| KernelCode { name: f.name.clone(), entry: *start })
+            .collect(),
+        text,
+        relocs,
+    }
+}
