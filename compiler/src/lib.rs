@@ -17,6 +17,7 @@
 
 mod backend;
 mod driver;
+mod einsum;
 mod error;
 mod executable;
 mod jit;
@@ -24,6 +25,7 @@ mod object;
 
 pub use backend::{BackendError, Target};
 pub use driver::{Compilation, Compiler, Stage, diagnose};
+pub use einsum::{Einsum, einsum};
 pub use error::{Error, SourceError};
 pub use executable::Executable;
 pub use tcc_abi::{DType, Image, TensorRole, TensorSpec};
