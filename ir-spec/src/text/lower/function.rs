@@ -311,7 +311,8 @@ impl<'a> FunctionCx<'a> {
             for target in &w.equation.targets {
                 let Some(Binding::Tensor(t)) = self.target(&target.name.text) else { continue };
                 let old = self.binding(&target.name.text, true);
-                for (axis, sub) in target.subs.iter().flatten().enumerate() {
+                let mut axis = 0;
+                for sub in target.subs.iter().flatten() {
                     if let Sub::Expr(e) = sub
                         && self.is_slot_or_shift(e)
                     {
@@ -320,6 +321,7 @@ impl<'a> FunctionCx<'a> {
                             self.history.insert((old, axis));
                         }
                     }
+                    axis += if matches!(sub, Sub::Ellipsis(_)) { self.leading } else { 1 };
                 }
             }
         }
