@@ -112,7 +112,6 @@ fn check_all(engine: &Engine) {
     assert!(!files.is_empty());
     let mut failures = Vec::new();
     for path in &files {
-        eprintln!("AT {}", path.display());
         let name = path.strip_prefix(&root).unwrap().display();
         failures.extend(check_file(path, engine).into_iter().map(|m| format!("{name}: {m}")));
     }
