@@ -365,7 +365,7 @@ TABLE = {
     "std/attention_grouped": [
         run("main", qkv(36, (1, 6, 3, 4), (1, 2, 3, 4), (1, 2, 3, 4)), attention_grouped),
         run("symbolic", qkv(39, (4, 3, 2), (2, 3, 2), (2, 3, 2)), attention_grouped,
-            {"KV": 2, "G": 2}),
+            {"KV": 2}),
     ],
     "std/rope": [
         run("main", {"X": rand(40, 1, 2, 5, 6)}, lambda X: rotate(X, *tables(5, 3, 10000))),
