@@ -3,3 +3,4 @@
 pub mod golden;
 pub mod programs;
 pub mod scalar_tables;
+pub mod run_cases;
