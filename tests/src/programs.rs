@@ -100,7 +100,7 @@ pub fn run_jit(
 ) -> Result<Tensors<f64>, String> {
     let executable = compile(checked, f).map_err(|e| e.to_string())?;
     let run = |views: &[tcc::TensorView<'_>], options: &CallOptions<'_>| {
-        executable.run_with(views, options).map_err(|e| e.to_string())
+        executable.run_with(views, options).map_err(|e| format!("{}: {e}", e.code()))
     };
     run_compiled(&run, f, inputs, sizes)
 }
@@ -118,7 +118,7 @@ pub fn run_image(
     let image = tcc::Image::from_bytes(&image.to_bytes()).map_err(|e| e.to_string())?;
     let executable = tcc_runtime::Executable::load(image).map_err(|e| e.to_string())?;
     let run = |views: &[tcc::TensorView<'_>], options: &CallOptions<'_>| {
-        executable.run_with(views, options).map_err(|e| e.to_string())
+        executable.run_with(views, options).map_err(|e| format!("{}: {e}", e.code()))
     };
     run_compiled(&run, f, inputs, sizes)
 }
