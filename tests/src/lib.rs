@@ -1,4 +1,6 @@
 //! What the suites share.
 
+pub mod differential;
+pub mod generate;
 pub mod golden;
 pub mod programs;
