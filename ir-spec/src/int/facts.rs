@@ -65,7 +65,10 @@ impl Facts {
         if let Some(c) = goal.as_constant() {
             return c >= 0;
         }
-        has_no_negative_part(goal) || self.combine(goal)
+        // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from `16*goal >= -15`.
+        let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
+        let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
+        has_no_negative_part(goal) || self.combine(relaxed)
     }
 
     fn combine(&self, goal: &IntExpr) -> bool {
@@ -261,6 +264,14 @@ mod tests {
         assert!(!facts.equal(&(sixteen.clone() * s(1).div(&sixteen)), &s(1)));
         facts.add_equal(&s(1).modulo(&sixteen), &c(0));
         assert!(facts.equal(&(sixteen.clone() * s(1).div(&sixteen)), &s(1)));
+    }
+
+    #[test]
+    fn integers_round() {
+        // 8*(N/16) <= N/2: over the rationals only 8*(N/16) <= N/2 + 1/2 follows.
+        let facts = Facts::default();
+        assert!(facts.at_most(&(c(8) * s(0).div(&c(16))), &s(0).div(&c(2))));
+        assert!(!facts.at_most(&(c(8) * s(0).div(&c(16)) + c(1)), &s(0).div(&c(2))));
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn smaller(case: &Case) -> Vec<Case> {
     for c in &mut out {
         c.drop_unused_params();
     }
-    out.retain(|c| c != case && !c.groups.is_empty());
+    out.retain(|c| c != case && !c.groups.is_empty() && c.is_alive());
     out
 }
 

@@ -141,6 +141,16 @@ impl Case {
         })
     }
 
+    /// True if every defined tensor is a result or read by another group.
+    pub fn is_alive(&self) -> bool {
+        self.groups.iter().all(|g| {
+            let others = self.groups.iter().filter(|o| *o != g).flat_map(|o| &o.lines);
+            let others: Vec<&String> = others.collect();
+            let read = |name: &str| others.iter().any(|l| Case::mentions(l, name));
+            g.defines.iter().all(|d| self.results.contains(&d.name) || read(&d.name))
+        })
+    }
+
     /// Removes parameters that nothing mentions.
     pub fn drop_unused_params(&mut self) {
         let body = self.groups.iter().flat_map(|g| &g.lines).cloned().collect::<Vec<_>>();
