@@ -4,3 +4,4 @@ pub mod differential;
 pub mod generate;
 pub mod golden;
 pub mod programs;
+pub mod scalar_tables;
