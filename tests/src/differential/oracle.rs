@@ -82,6 +82,9 @@ impl Oracle {
         let near = number.value.abs() + number.error >= largest(dtype) * 0.999;
         let edge = number.value.is_finite() && near;
         let wild = edge || (open && (near || number.value.is_nan()));
+        // Where an infinity meets its opposite or a zero, reordered sums and products may avoid it.
+        let meets = number.value.is_nan() && !args.iter().any(|a| a.number.value.is_nan());
+        let wild = wild || (reorders && meets);
         let wide = !number.error.is_finite() && number.value.is_finite();
         Reference { number, wild: wild || wide || args.iter().any(|a| a.wild) }
     }

@@ -83,7 +83,14 @@ impl Builder<'_> {
             1 => {
                 op = self.pick(&["=<maxplus>", "=<minplus>", "=<maxmul>", "=<real>"]);
                 dtype = self.dtype_where(|d| d.is_float() || d.is_signed_int());
-                format!("{} * {}", self.anchor(dtype, &all), self.access(dtype, &all))
+                if op == "=<maxmul>" {
+                    let shape: Vec<Dim> = all.iter().map(|v| v.dim.clone()).collect();
+                    let a = self.input(dtype, shape.clone(), Kind::NonNegative);
+                    let b = self.input(dtype, shape, Kind::NonNegative);
+                    format!("{} * {}", bare(&a.name, &all), bare(&b.name, &all))
+                } else {
+                    format!("{} * {}", self.anchor(dtype, &all), self.access(dtype, &all))
+                }
             }
             2 => self.anchor(dtype, &all),
             _ => {

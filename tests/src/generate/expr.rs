@@ -94,7 +94,8 @@ impl Builder<'_> {
             return self.leaf(dtype, vars);
         }
         let a = self.expr(dtype, vars, depth - 1);
-        let n = if dtype.is_float() { self.pick(&["2", "3", "0.5", "2"]) } else { "2" };
+        let powers = dtype.is_float() && self.options.funcs.contains(&Func::Pow);
+        let n = if powers { self.pick(&["2", "3", "0.5", "2"]) } else { "2" };
         format!("({a})^{n}")
     }
 
