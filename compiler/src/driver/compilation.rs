@@ -6,6 +6,7 @@ use crate::backend::cranelift::{self, Listing};
 use crate::backend::{ObjectCode, Target};
 use crate::jit::JitCode;
 use crate::object;
+use indexmap::IndexMap;
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +15,7 @@ use tcc_ir::diag::Diagnostics;
 use tcc_ir::SizeId;
 use tcc_ir::graph::{Function, Module};
 use tcc_ir::int::Symbol;
-use tcc_ir::kernel::print_kernel;
+use tcc_ir::kernel::{Kernel, print_kernel};
 use tcc_ir::program::{Program, print_program};
 use tcc_ir::span::Sources;
 use tcc_ir::text::print_module;
@@ -134,6 +135,19 @@ impl Compilation {
             .programs
             .get(&self.entry)
             .unwrap_or_else(|| unreachable!("`{}` was lowered", self.entry))
+    }
+
+    /// The lowered function: its program and kernels.
+    pub fn lowered(&self) -> &Module {
+        &self.lowered
+    }
+
+    /// Edits the kernels before code is made of them, for experiments with schedules and for tests of
+    /// testing itself. The program that calls them stays, so their signatures must.
+    #[must_use]
+    pub fn map_kernels(mut self, edit: impl FnOnce(&mut IndexMap<String, Kernel>)) -> Compilation {
+        edit(&mut self.lowered.kernels);
+        self
     }
 
     /// The text of one level.
