@@ -157,7 +157,9 @@ impl Facts {
                 let below = a.clone().add_unjoined(-multiple.clone()).add_unjoined(-r.clone());
                 let above = multiple.add_unjoined(r.clone()).add_unjoined(-a.clone());
                 let mut out = vec![below, above, r.clone(), b - &r - one.clone()];
-                if nonneg(a) {
+                if nonneg(&(a - b)) {
+                    out.push(q - one.clone());
+                } else if nonneg(a) {
                     out.push(q);
                 }
                 out
