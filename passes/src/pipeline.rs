@@ -19,8 +19,8 @@ use thiserror::Error;
 /// The passes of `-O1`.
 pub const DEFAULT: &[&str] = &[
     "inline_calls",
-    "expand_lse",
     "widen_accumulators",
+    "expand_lse",
     "order_contractions",
     "pad_defaults",
     "cse",

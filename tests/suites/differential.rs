@@ -69,6 +69,9 @@ fn interpreter_and_compiled_code_agree() {
         let text = case.text();
         let Ok(subject) = read(&text) else { continue };
         coverage.add(&text, &subject.module, case.equations());
+        if std::env::var_os("TCC_DIFF_TRACE").is_some() {
+            println!("{seed} {:.1}", start.elapsed().as_secs_f64());
+        }
         match judge(&case, seed, &mut tally) {
             Verdict::Agree => {}
             Verdict::Undecided => undecided += 1,
@@ -86,4 +89,12 @@ fn interpreter_and_compiled_code_agree() {
     println!("undecided {undecided}, refused {}: {refused:?}", refused.len());
     println!("{tally:?}\n{}", coverage.table());
     assert!(failures.is_empty(), "{} programs differ; see above", failures.len());
+}
+
+#[test]
+#[ignore]
+fn show_case() {
+    let seed = setting("TCC_DIFF_SEED", 1);
+    let case = valid_case(seed, &Options::all()).unwrap();
+    println!("{}\n{:?}", case.text(), case.sizes);
 }

@@ -79,7 +79,9 @@ fn int_binary<F>(func: Func, dtype: DType, a: i128, b: i128) -> Result<Value<F>,
         Func::BitXor => a ^ b,
         Func::Shl => a << shift(),
         Func::Shr => a >> shift(),
-        Func::MulHi => (a * b) >> dtype.bits(),
+        Func::MulHi if dtype.is_signed_int() => (a * b) >> dtype.bits(),
+        // The product of two `u64` needs all bits of a `u128`.
+        Func::MulHi => ((a as u128 * b as u128) >> dtype.bits()) as i128,
         _ => unreachable!("{func} on integers"),
     };
     Ok(Value::Int(wrap(dtype, value)))

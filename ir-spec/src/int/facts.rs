@@ -14,6 +14,9 @@ pub struct Facts {
     nonneg: Vec<IntExpr>,
 }
 
+/// Proofs that the parts of a quotient, minimum or maximum have a sign may nest this deep.
+const DEPTH: u32 = 3;
+
 /// At most this many inequalities enter one proof.
 const MAX_GENERATORS: usize = 96;
 
@@ -59,6 +62,11 @@ impl Facts {
 
     /// True if `goal >= 0` follows from the facts.
     pub fn is_nonneg(&self, goal: &IntExpr) -> bool {
+        self.proves(goal, DEPTH)
+    }
+
+    /// As [`Facts::is_nonneg`]; a proof may rest on others, `depth` of them in a row.
+    fn proves(&self, goal: &IntExpr, depth: u32) -> bool {
         if goal.is_poisoned() {
             return false;
         }
@@ -68,11 +76,11 @@ impl Facts {
         // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from `16*goal >= -15`.
         let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
         let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
-        has_no_negative_part(goal) || self.combine(relaxed)
+        has_no_negative_part(goal) || self.combine(relaxed, depth)
     }
 
-    fn combine(&self, goal: &IntExpr) -> bool {
-        let generators = self.generators(goal);
+    fn combine(&self, goal: &IntExpr, depth: u32) -> bool {
+        let generators = self.generators(goal, depth);
         let mut monomials: Vec<&Monomial> = goal
             .terms()
             .iter()
@@ -98,7 +106,7 @@ impl Facts {
 
     /// Facts that can matter for the goal: those that share an atom with it, directly or through
     /// others, the defining inequalities of quotients, and products for the goal's nonlinear terms.
-    fn generators(&self, goal: &IntExpr) -> Vec<IntExpr> {
+    fn generators(&self, goal: &IntExpr, depth: u32) -> Vec<IntExpr> {
         let mut atoms = atoms_of(goal);
         let mut chosen: Vec<IntExpr> = Vec::new();
         let mut pending: Vec<&IntExpr> = self.nonneg.iter().collect();
@@ -107,7 +115,7 @@ impl Facts {
             let before = (atoms.len(), chosen.len());
             while let Some(atom) = atoms.get(axioms_done).cloned() {
                 axioms_done += 1;
-                for axiom in self.axioms(&atom) {
+                for axiom in self.axioms(&atom, depth) {
                     join_atoms(&mut atoms, &axiom);
                     chosen.push(axiom);
                 }
@@ -131,21 +139,27 @@ impl Facts {
     }
 
     /// What defines a quotient, remainder, minimum or maximum.
-    fn axioms(&self, atom: &Atom) -> Vec<IntExpr> {
+    fn axioms(&self, atom: &Atom, depth: u32) -> Vec<IntExpr> {
         let one = IntExpr::constant(1);
+        let nonneg = |e: &IntExpr| {
+            if depth > 0 { self.proves(e, depth - 1) } else { has_no_negative_part(e) }
+        };
+        let positive = |e: &IntExpr| nonneg(&(e - &one));
         match atom {
             Atom::Symbol(_) => Vec::new(),
             Atom::Div(p) | Atom::Mod(p) => {
                 let [a, b] = p.as_ref();
-                if !self.is_positive(b) {
+                if !positive(b) {
                     return Vec::new();
                 }
                 let (q, r) = (a.div(b), a.modulo(b));
                 let multiple = b * &q;
                 let below = a.clone().add_unjoined(-multiple.clone()).add_unjoined(-r.clone());
                 let above = multiple.add_unjoined(r.clone()).add_unjoined(-a.clone());
-                let mut out = vec![below, above, r.clone(), b - &r - one];
-                if self.is_nonneg(a) {
+                let mut out = vec![below, above, r.clone(), b - &r - one.clone()];
+                if nonneg(&(a - b)) {
+                    out.push(q - one.clone());
+                } else if nonneg(a) {
                     out.push(q);
                 }
                 out
@@ -154,8 +168,8 @@ impl Facts {
                 let [a, b] = p.as_ref();
                 let m = a.minimum(b);
                 let mut out = vec![a - &m, b - &m];
-                if self.is_positive(a) && self.is_positive(b) {
-                    out.push(m - one);
+                if positive(a) && positive(b) {
+                    out.push(m - one.clone());
                 }
                 out
             }

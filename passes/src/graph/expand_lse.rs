@@ -1,5 +1,6 @@
 //! Writes log-sum-exp reductions as a maximum, a sum and a logarithm.
 //!
+//! **Requires** reductions in a type with the precision of their accumulator.
 //! **Ensures** no equation reduces with `lse`. `Y[i] lse= X[i,k]` becomes
 //! `M[i] max= X[i,k]`, `S[i] += exp(X[i,k] - m)`, `Y[i] = log(S[i]) + m` with m = M[i] where that is
 //! finite and 0 elsewhere, so that an empty reduction gives -inf and infinities pass through.

@@ -12,7 +12,7 @@ use super::vector::{Motion, guarded_by, lanes, motion};
 use indexmap::IndexMap;
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{Block, For, LoopKind, Scope, Stmt, Store, Update};
-use tcc_ir::scalar::{Expr, Func, Reducer, Subscript};
+use tcc_ir::scalar::{Comparison, Expr, Func, Reducer, Subscript};
 use tcc_ir::{TensorId, VarId};
 
 /// What a reduction starts from.
@@ -78,9 +78,18 @@ fn pointwise_stmts(b: &mut KernelBuilder<'_, '_>, body: Body, update: Update) ->
             let tail = vec![store_block(b, &body, &rest, update)];
             out.push(serial(i, done, extent.clone(), tail));
         }
-        out
+        unless_empty(b, &extent, out)
     });
     versioned(b, &[v], &scalar, stmts, |b| scalar_pointwise(b, scalar.clone(), update))
+}
+
+/// Chunks of an extent and its rest: the rest of a negative extent would begin at negative values.
+fn unless_empty(b: &KernelBuilder<'_, '_>, extent: &IntExpr, stmts: Vec<Stmt>) -> Vec<Stmt> {
+    if b.cx.f.known_facts().is_nonneg(extent) {
+        return stmts;
+    }
+    let condition = Expr::Compare(Comparison::Gt, extent.clone(), IntExpr::constant(0));
+    vec![Stmt::If { condition, then: stmts, otherwise: Vec::new() }]
 }
 
 /// Updates that lanes of distinct elements can do at once.
@@ -372,7 +381,7 @@ impl Reduction {
                 });
                 out.push(serial(i, done.clone(), extent.clone(), tail));
             }
-            out
+            unless_empty(b, &extent, out)
         });
         Some(versioned(b, &[v], body, stmts, |b| self.scalar(b, body)))
     }
@@ -418,7 +427,8 @@ impl Reduction {
         let sums = over_spatial(b, body, &others, &mut |b, inner| {
             let at = joined(at, inner);
             let (lo, hi) = (place(&bounds.lo, &at), place(&bounds.hi, &at));
-            let chunks = (&hi - &lo).div(&IntExpr::constant(width));
+            let extent = &hi - &lo;
+            let chunks = extent.div(&IntExpr::constant(width));
             let chunk = b.kernel.fresh_var(&format!("{}o", name_of(b, v)));
             let lane = b.kernel.fresh_var(&format!("{}v", name_of(b, v)));
             let step = IntExpr::from(chunk) * IntExpr::constant(width);
@@ -436,7 +446,7 @@ impl Reduction {
                 let block = self.update_register(b, body, &rest, single, None);
                 out.push(serial(i, done, hi, vec![block]));
             }
-            out
+            unless_empty(b, &extent, out)
         });
         out.extend(sums);
         let lane = b.kernel.fresh_var("l");
