@@ -6,6 +6,7 @@
 //! remainders bring their defining inequalities along. Every size and every iteration variable is
 //! known to be non-negative.
 
+use super::expr::floor_div;
 use super::{Atom, IntExpr, Monomial, Symbol, simplex};
 
 /// A set of known facts. Cheap to clone for a nested scope.
@@ -16,6 +17,8 @@ pub struct Facts {
 
 /// At most this many inequalities enter one proof.
 const MAX_GENERATORS: usize = 96;
+/// At most this many proofs nest.
+const MAX_DEPTH: u32 = 3;
 
 impl Facts {
     /// Adds `expr >= 0`. A tautology or an overflow is dropped.
@@ -59,17 +62,24 @@ impl Facts {
 
     /// True if `goal >= 0` follows from the facts.
     pub fn is_nonneg(&self, goal: &IntExpr) -> bool {
+        self.is_nonneg_within(goal, MAX_DEPTH)
+    }
+
+    /// `depth` proofs may start each other: what defines a quotient needs to know its dividend, about
+    /// which a fact may mention the quotient again.
+    fn is_nonneg_within(&self, goal: &IntExpr, depth: u32) -> bool {
         if goal.is_poisoned() {
             return false;
         }
         if let Some(c) = goal.as_constant() {
             return c >= 0;
         }
-        has_no_negative_part(goal) || self.combine(goal)
+        has_no_negative_part(goal) || (depth > 0 && self.combine(goal, depth - 1))
     }
 
-    fn combine(&self, goal: &IntExpr) -> bool {
-        let generators = self.generators(goal);
+    fn combine(&self, goal: &IntExpr, depth: u32) -> bool {
+        let generators = self.generators(goal, depth);
+        let goal = &relaxed(goal);
         let mut monomials: Vec<&Monomial> = goal
             .terms()
             .iter()
@@ -95,7 +105,7 @@ impl Facts {
 
     /// Facts that can matter for the goal: those that share an atom with it, directly or through
     /// others, the defining inequalities of quotients, and products for the goal's nonlinear terms.
-    fn generators(&self, goal: &IntExpr) -> Vec<IntExpr> {
+    fn generators(&self, goal: &IntExpr, depth: u32) -> Vec<IntExpr> {
         let mut atoms = atoms_of(goal);
         let mut chosen: Vec<IntExpr> = Vec::new();
         let mut pending: Vec<&IntExpr> = self.nonneg.iter().collect();
@@ -104,7 +114,7 @@ impl Facts {
             let before = (atoms.len(), chosen.len());
             while let Some(atom) = atoms.get(axioms_done).cloned() {
                 axioms_done += 1;
-                for axiom in self.axioms(&atom) {
+                for axiom in self.axioms(&atom, depth) {
                     join_atoms(&mut atoms, &axiom);
                     chosen.push(axiom);
                 }
@@ -128,13 +138,15 @@ impl Facts {
     }
 
     /// What defines a quotient, remainder, minimum or maximum.
-    fn axioms(&self, atom: &Atom) -> Vec<IntExpr> {
+    fn axioms(&self, atom: &Atom, depth: u32) -> Vec<IntExpr> {
         let one = IntExpr::constant(1);
+        let nonneg = |e: &IntExpr| self.is_nonneg_within(e, depth);
+        let positive = |e: &IntExpr| nonneg(&(e - &IntExpr::constant(1)));
         match atom {
             Atom::Symbol(_) => Vec::new(),
             Atom::Div(p) | Atom::Mod(p) => {
                 let [a, b] = p.as_ref();
-                if !self.is_positive(b) {
+                if !positive(b) {
                     return Vec::new();
                 }
                 let (q, r) = (a.div(b), a.modulo(b));
@@ -142,7 +154,7 @@ impl Facts {
                 let below = a.clone().add_unjoined(-multiple.clone()).add_unjoined(-r.clone());
                 let above = multiple.add_unjoined(r.clone()).add_unjoined(-a.clone());
                 let mut out = vec![below, above, r.clone(), b - &r - one];
-                if self.is_nonneg(a) {
+                if nonneg(a) {
                     out.push(q);
                 }
                 out
@@ -151,7 +163,7 @@ impl Facts {
                 let [a, b] = p.as_ref();
                 let m = a.minimum(b);
                 let mut out = vec![a - &m, b - &m];
-                if self.is_positive(a) && self.is_positive(b) {
+                if positive(a) && positive(b) {
                     out.push(m - one);
                 }
                 out
@@ -163,6 +175,28 @@ impl Facts {
             }
         }
     }
+}
+
+/// A weaker goal that an integer meets only if it meets the given one: with `g` the greatest common
+/// divisor of the coefficients, `g*e + c >= 0` if and only if `e + floor(c/g) > -1`.
+fn relaxed(goal: &IntExpr) -> IntExpr {
+    /// Proofs whose multipliers have no larger denominator are found.
+    const DENOMINATOR: i64 = 64;
+    let constant = goal.constant_term();
+    let divisor = goal.terms().iter().filter(|(m, _)| !m.0.is_empty()).fold(0, |g, (_, c)| gcd(g, *c));
+    let Some(rest) = floor_div(constant, divisor) else { return goal.clone() };
+    let mut scaled = IntExpr::constant(rest);
+    for (m, c) in goal.terms().iter().filter(|(m, _)| !m.0.is_empty()) {
+        scaled = scaled + IntExpr::term(m.clone(), c / divisor);
+    }
+    let relaxed =
+        IntExpr::constant(DENOMINATOR) * scaled + IntExpr::constant(DENOMINATOR - 1);
+    if relaxed.is_poisoned() { goal.clone() } else { relaxed }
+}
+
+/// The greatest common divisor, not negative.
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a.saturating_abs() } else { gcd(b, a % b) }
 }
 
 /// For each product `x*y` in the goal: every chosen fact that mentions one factor, times the other.
@@ -261,6 +295,21 @@ mod tests {
         assert!(!facts.equal(&(sixteen.clone() * s(1).div(&sixteen)), &s(1)));
         facts.add_equal(&s(1).modulo(&sixteen), &c(0));
         assert!(facts.equal(&(sixteen.clone() * s(1).div(&sixteen)), &s(1)));
+    }
+
+    #[test]
+    fn integers_leave_no_gaps() {
+        let mut facts = Facts::default();
+        facts.add_nonneg(s(0) - c(1));
+        facts.add_nonneg(s(1) - c(1));
+        // N + M >= 2  =>  (N + M + 3)/4 >= 1
+        let quotient = (s(0) + s(1) + c(3)).div(&c(4));
+        assert!(facts.is_nonneg(&(c(4) * quotient.clone() - c(4))));
+        assert!(!facts.is_nonneg(&(c(4) * quotient - c(8))));
+        // 8*(N/16) <= N/2
+        assert!(facts.at_most(&(c(8) * s(0).div(&c(16))), &s(0).div(&c(2))));
+        assert!(!facts.at_most(&s(0).div(&c(2)), &(c(8) * s(0).div(&c(16)))));
+        assert!(!facts.is_nonneg(&(c(2) * s(0) - c(3))));
     }
 
     #[test]
