@@ -23,18 +23,22 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     FILES.into_iter().flat_map(|(_, text)| declared(text))
 }
 
-/// Expansions of scalar functions, one function after the other.
-const SCALAR: &str = include_str!("../std/scalar.tir");
+/// Expansions of scalar functions, one function after the other, by theme.
+const SCALAR: [&str; 4] = [
+    include_str!("../std/scalar_exp.tir"),
+    include_str!("../std/scalar_log.tir"),
+    include_str!("../std/scalar_trig.tir"),
+    include_str!("../std/scalar_erf.tir"),
+];
 
-/// The text of one function of `std/scalar.tir`, for example `exp_f32`.
+/// The text of one function of `std/scalar_*.tir`, for example `exp_f32`.
 pub fn scalar_text(name: &str) -> Option<&'static str> {
-    let head = format!("fn {name}(");
-    let start = SCALAR.match_indices(&head).map(|(at, _)| at).find(|at| {
-        *at == 0 || SCALAR.get(..*at).is_some_and(|before| before.ends_with('\n'))
-    })?;
-    let rest = SCALAR.get(start..)?;
-    let end = rest.find("\n}").map_or(rest.len(), |at| at + 2);
-    rest.get(..end)
+    let head = format!("\nfn {name}(");
+    SCALAR.into_iter().find_map(|text| {
+        let rest = text.get(text.find(&head)? + 1..)?;
+        let end = rest.find("\n}").map_or(rest.len(), |at| at + 2);
+        rest.get(..end)
+    })
 }
 
 /// Names that stand after `fn` at the start of a line.

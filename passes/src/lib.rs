@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cost;
 pub mod graph;
 pub mod lower;
 pub mod memory_plan;

@@ -16,6 +16,18 @@ use tcc_ir::target::Target;
 use tcc_ir::text::print_module;
 use thiserror::Error;
 
+/// The passes of `-O1`.
+pub const DEFAULT: &[&str] = &[
+    "inline_calls",
+    "expand_lse",
+    "widen_accumulators",
+    "order_contractions",
+    "pad_defaults",
+    "cse",
+    "dce",
+    "lower",
+];
+
 /// Passes in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pipeline(pub Vec<Step>);

@@ -14,7 +14,7 @@ mod watch;
 
 pub use error::{LoadError, RunError, TensorError};
 pub use executable::{Bound, Budget, CallOptions, Executable};
-pub use loader::{Code, MappedCode, host_features};
+pub use loader::{Code, MappedCode, host_features, import_address};
 pub use num_complex::{Complex32, Complex64};
 pub use tcc_abi::{DType, Image, TensorRole, TensorSpec};
 pub use tensor::{Element, Tensor, TensorView, TensorViewMut};

@@ -1,21 +1,13 @@
 //! Running programs the ways that suites compare.
 
 use tcc_ir::eval::{Expansions, Machine, Stop, Tensor, Tensors, bind_sizes, run_program};
-use tcc_ir::graph::{Checked, Function};
+use tcc_ir::graph::{Checked, Function, Role};
+use tcc::{CallOptions, Compiler, Error, Executable};
+use tcc_ir::span::Sources;
 use tcc_ir::target::Target;
+use tcc_runtime::Tensor as Memory;
+pub use tcc_passes::pipeline::DEFAULT;
 use tcc_passes::pipeline::{self, Pipeline};
-
-/// The passes that the compiler runs by default.
-pub const DEFAULT: &[&str] = &[
-    "inline_calls",
-    "expand_lse",
-    "widen_accumulators",
-    "order_contractions",
-    "pad_defaults",
-    "cse",
-    "dce",
-    "lower",
-];
 
 /// Lowers a module with the default passes and runs one function's kernels by the interpreter of the
 /// loop-nest level.
@@ -43,4 +35,90 @@ pub fn run_lowered(
 /// The elements as (real, imaginary) pairs.
 pub fn parts(t: &Tensor<f64>) -> Vec<(f64, f64)> {
     t.to_scalars(&Machine).iter().map(|s| s.to_parts()).collect()
+}
+
+/// Compiles one function of a checked module for this machine.
+pub fn compile(checked: &Checked<'_>, f: &Function) -> Result<Executable, Error> {
+    let compiler = Compiler::host().function(&f.name).verify_each(true);
+    let compilation = compiler.lower_module(checked.module().clone(), Sources::default())?;
+    Executable::from_compilation(compilation)
+}
+
+/// The parameters of a function among `inputs`, in order, as memory.
+pub fn memory_of(f: &Function, inputs: &Tensors<f64>) -> Vec<Memory> {
+    f.params.iter().map(|p| to_memory(&inputs[&f.tensors[*p].name])).collect()
+}
+
+/// A tensor of the interpreter as memory.
+pub fn to_memory(t: &Tensor<f64>) -> Memory {
+    let bytes: Vec<u8> = t.to_scalars(&Machine).iter().flat_map(bytes_of).collect();
+    Memory::from_bytes(t.dtype, &t.shape, &bytes).unwrap()
+}
+
+/// Memory as a tensor of the interpreter.
+pub fn from_memory(t: &Memory) -> Tensor<f64> {
+    let width = t.dtype().size();
+    let scalars: Vec<_> =
+        t.as_bytes().chunks(width).map(|b| tcc_abi::Scalar::read(t.dtype(), b)).collect();
+    Tensor::from_scalars(&Machine, t.dtype(), t.shape(), &scalars)
+}
+
+/// Runs compiled code on interpreter tensors; the answer names every result, and every `inout`
+/// parameter with its new value.
+pub fn run_compiled(
+    run: &dyn Fn(&[tcc::TensorView<'_>], &CallOptions<'_>) -> Result<Vec<Memory>, String>,
+    f: &Function,
+    inputs: &Tensors<f64>,
+    sizes: &[(&str, i64)],
+) -> Result<Tensors<f64>, String> {
+    let memory = memory_of(f, inputs);
+    let views: Vec<_> = memory.iter().map(Memory::view).collect();
+    let results = run(&views, &CallOptions { sizes, ..CallOptions::default() })?;
+    Ok(result_names(f).into_iter().zip(results.iter().map(from_memory)).collect())
+}
+
+fn bytes_of(s: &tcc_abi::Scalar) -> Vec<u8> {
+    let mut bytes = vec![0; s.dtype().size()];
+    s.write(&mut bytes);
+    bytes
+}
+
+/// Names of what a call gives: results, then `inout` parameters.
+fn result_names(f: &Function) -> Vec<String> {
+    let name = |t: &tcc_ir::TensorId| f.tensors[*t].name.clone();
+    let is_new = |t: &&tcc_ir::TensorId| f.tensors[**t].role == Role::Result(None);
+    let is_inout = |t: &&tcc_ir::TensorId| f.tensors[**t].role == Role::Inout;
+    f.results.iter().filter(is_new).chain(f.params.iter().filter(is_inout)).map(name).collect()
+}
+
+/// Runs a function by the JIT.
+pub fn run_jit(
+    checked: &Checked<'_>,
+    f: &Function,
+    inputs: &Tensors<f64>,
+    sizes: &[(&str, i64)],
+) -> Result<Tensors<f64>, String> {
+    let executable = compile(checked, f).map_err(|e| e.to_string())?;
+    let run = |views: &[tcc::TensorView<'_>], options: &CallOptions<'_>| {
+        executable.run_with(views, options).map_err(|e| format!("{}: {e}", e.code()))
+    };
+    run_compiled(&run, f, inputs, sizes)
+}
+
+/// Runs a function from an image that went through bytes.
+pub fn run_image(
+    checked: &Checked<'_>,
+    f: &Function,
+    inputs: &Tensors<f64>,
+    sizes: &[(&str, i64)],
+) -> Result<Tensors<f64>, String> {
+    let compiler = Compiler::host().function(&f.name);
+    let compilation = compiler.lower_module(checked.module().clone(), Sources::default());
+    let image = compilation.and_then(|c| c.image()).map_err(|e| e.to_string())?;
+    let image = tcc::Image::from_bytes(&image.to_bytes()).map_err(|e| e.to_string())?;
+    let executable = tcc_runtime::Executable::load(image).map_err(|e| e.to_string())?;
+    let run = |views: &[tcc::TensorView<'_>], options: &CallOptions<'_>| {
+        executable.run_with(views, options).map_err(|e| format!("{}: {e}", e.code()))
+    };
+    run_compiled(&run, f, inputs, sizes)
 }

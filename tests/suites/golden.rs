@@ -8,7 +8,7 @@ use tcc_ir::graph::{Checked, Function, check};
 use tcc_ir::span::Sources;
 use tcc_tests::golden::{Golden, read};
 use tcc_passes::pipeline::panic_text;
-use tcc_tests::programs::{parts, run_lowered};
+use tcc_tests::programs::{parts, run_image, run_jit, run_lowered};
 
 fn inputs(f: &Function, g: &Golden) -> Tensors<f64> {
     g.inputs
@@ -79,4 +79,14 @@ fn interpreter_gives_golden_results() {
 #[test]
 fn lowered_kernels_give_golden_results() {
     check_all(&|checked, f, inputs, sizes| run_lowered(checked, f, inputs, sizes).unwrap());
+}
+
+#[test]
+fn compiled_code_gives_golden_results() {
+    check_all(&|checked, f, inputs, sizes| run_jit(checked, f, inputs, sizes).unwrap());
+}
+
+#[test]
+fn images_give_golden_results() {
+    check_all(&|checked, f, inputs, sizes| run_image(checked, f, inputs, sizes).unwrap());
 }

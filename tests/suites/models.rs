@@ -1,6 +1,6 @@
 //! The models of `examples/models` give numpy's results at small sizes.
 
-use npyz::npz::NpzArchive;
+use npyz::NpyFile;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tcc_abi::{DType, Scalar};
 use tcc_ir::eval::{Machine, Tensor, Tensors, interpret};
 use tcc_ir::graph::{Checked, Function, check};
 use tcc_ir::span::Sources;
-use tcc_tests::programs::{parts, run_lowered};
+use tcc_tests::programs::{parts, run_image, run_jit, run_lowered};
 
 type Engine = dyn Fn(&Checked<'_>, &Function, &Tensors<f64>, &[(&str, i64)]) -> Tensors<f64>;
 
@@ -21,11 +21,12 @@ struct Model {
 }
 
 fn read(path: &Path) -> Model {
-    let mut archive = NpzArchive::new(BufReader::new(File::open(path).unwrap())).unwrap();
-    let names: Vec<String> = archive.array_names().map(str::to_owned).collect();
+    let mut archive = zip::ZipArchive::new(BufReader::new(File::open(path).unwrap())).unwrap();
     let mut model = Model::default();
-    for name in names {
-        let array = archive.by_name(&name).unwrap().unwrap();
+    for k in 0..archive.len() {
+        let entry = archive.by_index(k).unwrap();
+        let name = entry.name().unwrap().strip_suffix(".npy").unwrap().to_owned();
+        let array = NpyFile::new(entry).unwrap();
         let shape: Vec<usize> = array.shape().iter().map(|n| *n as usize).collect();
         if let Some(size) = name.strip_prefix("size_") {
             model.sizes.push((size.to_owned(), array.into_vec().unwrap()[0]));
@@ -76,42 +77,39 @@ fn lowered(file: &str, function: &str) {
     });
 }
 
-#[test]
-fn interpreter_runs_gpt2_block() {
-    interpreted("gpt2_block", "gpt2_block");
+fn compiled(file: &str, function: &str) {
+    check_model(file, function, &|checked, f, inputs, sizes| {
+        run_jit(checked, f, inputs, sizes).unwrap()
+    });
+    check_model(file, function, &|checked, f, inputs, sizes| {
+        run_image(checked, f, inputs, sizes).unwrap()
+    });
 }
 
-#[test]
-fn interpreter_runs_llama_block() {
-    interpreted("llama_block", "llama_block");
+macro_rules! models {
+    ($($file:ident / $function:ident),*) => {
+        $(mod $function {
+            #[test]
+            fn interpreted() {
+                super::interpreted(stringify!($file), stringify!($function));
+            }
+
+            #[test]
+            fn lowered() {
+                super::lowered(stringify!($file), stringify!($function));
+            }
+
+            #[test]
+            fn compiled() {
+                super::compiled(stringify!($file), stringify!($function));
+            }
+        })*
+    };
 }
 
-#[test]
-fn interpreter_runs_resnet_block() {
-    interpreted("resnet_block", "resnet_block");
-}
-
-#[test]
-fn interpreter_runs_resnet_block_strided() {
-    interpreted("resnet_block", "resnet_block_strided");
-}
-
-#[test]
-fn lowered_kernels_run_gpt2_block() {
-    lowered("gpt2_block", "gpt2_block");
-}
-
-#[test]
-fn lowered_kernels_run_llama_block() {
-    lowered("llama_block", "llama_block");
-}
-
-#[test]
-fn lowered_kernels_run_resnet_block() {
-    lowered("resnet_block", "resnet_block");
-}
-
-#[test]
-fn lowered_kernels_run_resnet_block_strided() {
-    lowered("resnet_block", "resnet_block_strided");
-}
+models!(
+    gpt2_block / gpt2_block,
+    llama_block / llama_block,
+    resnet_block / resnet_block,
+    resnet_block / resnet_block_strided
+);

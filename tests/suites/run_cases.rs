@@ -8,7 +8,7 @@ use tcc_ir::eval::{Machine, Stop, Tensor, Tensors, interpret};
 use tcc_ir::graph::{Checked, Function, check};
 use tcc_ir::span::Sources;
 use tcc_passes::pipeline::panic_text;
-use tcc_tests::programs::run_lowered;
+use tcc_tests::programs::{run_image, run_jit, run_lowered};
 use tcc_tests::run_cases::{CaseTensor, Outcome, Run, parse};
 
 /// Runs one function: results by name, or an error whose text begins with its code.
@@ -142,4 +142,14 @@ fn lowered_kernels() {
     check_all(&|checked, f, inputs, sizes| {
         run_lowered(checked, f, inputs, sizes).map_err(|e| stop_text(&e))
     });
+}
+
+#[test]
+fn compiled_code() {
+    check_all(&run_jit);
+}
+
+#[test]
+fn images() {
+    check_all(&run_image);
 }

@@ -1,6 +1,6 @@
 //! Back ends: from kernels to code.
 
-pub mod cranelift;
+pub(crate) mod cranelift;
 
 pub use tcc_ir::target::Target;
 
@@ -38,7 +38,7 @@ pub enum BackendError {
 
 /// The functions of a compilation, not yet at addresses.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ObjectCode {
+pub(crate) struct ObjectCode {
     /// Kernels, then the scalar functions that they call.
     pub functions: Vec<FunctionCode>,
     /// How many of the functions are kernels.
@@ -51,7 +51,7 @@ pub struct ObjectCode {
 
 /// One function.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FunctionCode {
+pub(crate) struct FunctionCode {
     /// Its name.
     pub name: String,
     /// Its instructions and constants.
@@ -64,7 +64,7 @@ pub struct FunctionCode {
 
 /// A field of a function that holds an address. `RelocTarget::Text` is the number of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Relocation {
+pub(crate) struct Relocation {
     /// Offset of the field in the function.
     pub offset: u32,
     /// How it encodes the address.

@@ -7,7 +7,7 @@ use tcc_abi::{
     Argument, BufferSpec, CodeImage, DerivedFact, Image, KernelCode, Reloc, RelocTarget, SizeExpr,
     SizeSource, Step, TensorRole, TensorSpec,
 };
-use tcc_ir::graph::{Function, Role, sizes};
+use tcc_ir::graph::{Function, FunctionNames, Role, sizes};
 use tcc_ir::int::{IntExpr, display};
 use tcc_ir::program::{Guard, Program, ProgramNames};
 use tcc_ir::target::Target;
@@ -91,6 +91,32 @@ fn facts(p: &Program, g: &Guard, size: &dyn Fn(&IntExpr) -> SizeExpr) -> Vec<Der
         .collect()
 }
 
+/// The interface of tensors of a function.
+pub(crate) fn tensor_specs(f: &Function, tensors: &[TensorId]) -> Vec<TensorSpec> {
+    let size = |e: &IntExpr| e.to_size_expr(&|s: SizeId| s.index() as u32);
+    let names = FunctionNames(f);
+    let one = |t: &TensorId| {
+        let t = f.tensors.get(*t)?;
+        Some(TensorSpec {
+            name: t.name.clone(),
+            dtype: t.dtype,
+            shape: t.shape.iter().map(size).collect(),
+            shape_text: t.shape.iter().map(|e| display(e, &names).to_string()).collect(),
+            role: role(t.role),
+        })
+    };
+    tensors.iter().filter_map(one).collect()
+}
+
+fn role(role: Role) -> TensorRole {
+    match role {
+        Role::Param => TensorRole::Param,
+        Role::Inout => TensorRole::Inout,
+        Role::Result(_) => TensorRole::Output,
+        Role::Input | Role::Intermediate => TensorRole::Input,
+    }
+}
+
 fn spec(p: &Program, t: TensorId, size: &dyn Fn(&IntExpr) -> SizeExpr) -> TensorSpec {
     let Some(b) = p.buffers.get(t) else { unreachable!("{t} is a buffer of the program") };
     let names = ProgramNames(p);
@@ -99,12 +125,7 @@ fn spec(p: &Program, t: TensorId, size: &dyn Fn(&IntExpr) -> SizeExpr) -> Tensor
         dtype: b.dtype,
         shape: b.shape.iter().map(size).collect(),
         shape_text: b.shape.iter().map(|e| display(e, &names).to_string()).collect(),
-        role: match b.role {
-            Role::Param => TensorRole::Param,
-            Role::Inout => TensorRole::Inout,
-            Role::Result(_) => TensorRole::Output,
-            _ => TensorRole::Input,
-        },
+        role: role(b.role),
     }
 }
 

@@ -240,6 +240,11 @@ impl Image {
         out
     }
 
+    /// True if bytes begin as an image does.
+    pub fn is_image(bytes: &[u8]) -> bool {
+        bytes.starts_with(MAGIC)
+    }
+
     /// Reads an image back. Everything in it is then trusted like an executable file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Image, ImageError> {
         let field = |at: usize, len: usize| bytes.get(at..at + len);

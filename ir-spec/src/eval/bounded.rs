@@ -1,7 +1,7 @@
 //! Reals with an error bound: what any legal order of evaluation in the declared types can produce.
 
 use super::domain::real_function;
-use super::{Domain, Stop};
+use super::{Domain, Machine, Stop};
 use crate::scalar::{Func, Reducer};
 use std::cmp::Ordering;
 use tcc_abi::{DType, Scalar};
@@ -69,7 +69,11 @@ impl Domain for Bounded {
         args: &[BoundedFloat],
     ) -> Result<BoundedFloat, Stop> {
         let values: Vec<f64> = args.iter().map(|a| a.value).collect();
-        let value = real_function(func, &values);
+        // The quotient of a remainder rounds before its floor, as in `Machine`.
+        let value = match func {
+            Func::Rem => Machine.function(func, dtype, &values)?,
+            _ => real_function(func, &values),
+        };
         let error = propagated(func, args, value)?;
         let rounding = if func.is_expanded() { 16.0 } else { 1.0 };
         let exact = matches!(

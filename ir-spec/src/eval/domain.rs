@@ -162,6 +162,8 @@ fn unary(func: Func, x: f64) -> f64 {
         Func::Cosh => libm::cosh(x),
         Func::Tanh => libm::tanh(x),
         Func::Asinh => libm::asinh(x),
+        // Outside of the domain the library gives a number.
+        Func::Acosh if x < 1.0 => f64::NAN,
         Func::Acosh => libm::acosh(x),
         Func::Atanh => libm::atanh(x),
         Func::Erf => libm::erf(x),

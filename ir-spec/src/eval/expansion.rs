@@ -1,4 +1,4 @@
-//! Scalar functions by their expansions in `std/scalar.tir`, as the kernel level runs them.
+//! Scalar functions by their expansions in `std/scalar_*.tir`, as the kernel level runs them.
 
 use super::{Domain, Machine, Value, apply, bitcast, cast, index_value};
 use crate::graph::{Function, Node};
@@ -33,7 +33,7 @@ impl Expansions {
             let name = format!("{func}_{dtype}");
             let part = |suffix: &str| function(&format!("{name}{suffix}"));
             let Some(body) = part("") else {
-                unreachable!("std/scalar.tir lacks `{name}`")
+                unreachable!("std/scalar_*.tir lacks `{name}`")
             };
             Expansion { body, rare: part("_common").zip(part("_rare")) }
         })
@@ -110,13 +110,13 @@ impl Expansions {
     }
 }
 
-/// Reads one function of `std/scalar.tir`.
+/// Reads one function of `std/scalar_*.tir`.
 fn function(name: &str) -> Option<Rc<Function>> {
     let text = library::scalar_text(name)?;
-    let read = crate::text::read_module(&mut Sources::default(), "std/scalar.tir", text);
+    let read = crate::text::read_module(&mut Sources::default(), "std/scalar_*.tir", text);
     match read {
         Ok((mut module, _)) => module.functions.swap_remove(name).map(Rc::new),
-        Err(d) => unreachable!("std/scalar.tir: `{name}` has mistakes: {d:?}"),
+        Err(d) => unreachable!("std/scalar_*.tir: `{name}` has mistakes: {d:?}"),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::graph::{
     Call, Checked, Definition, Equation, Fix, Function, FunctionNames, Node, Role, Scan,
 };
 use crate::int::{IntExpr, Symbol, display};
+use crate::scalar::Reducer;
 use crate::{SizeId, TensorId};
 use cranelift_entity::{EntityRef, SecondaryMap};
 use indexmap::IndexMap;
@@ -215,7 +216,8 @@ impl<D: Domain> Interpreter<'_, D> {
         Ok(())
     }
 
-    /// Rounds of simultaneous evaluation from the units until nothing changes.
+    /// Rounds from the units until nothing changes. A round computes the tensors in order, each from the
+    /// newest values; only those over a lattice read each other's values of the round before.
     fn fix(
         &self,
         f: &Function,
@@ -231,6 +233,8 @@ impl<D: Domain> Interpreter<'_, D> {
         }
         let limit = x.limit.unwrap_or(elements as u64 + 1);
         let tol = x.tol.as_ref().and_then(|t| t.parse::<f64>().ok());
+        let idempotent = |e: &Equation| e.reducer.is_some_and(Reducer::is_idempotent);
+        let lattice = |d: &Definition| x.limit.is_none() && d.equations.iter().all(idempotent);
         for _ in 0..limit {
             let mut largest: f64 = 0.0;
             let mut next = Vec::new();
@@ -239,7 +243,11 @@ impl<D: Domain> Interpreter<'_, D> {
                 if let Some(old) = &tensors[d.tensor] {
                     largest = largest.max(self.change(f, d.tensor, old, &new)?);
                 }
-                next.push((d.tensor, new));
+                if lattice(d) {
+                    next.push((d.tensor, new));
+                } else {
+                    tensors[d.tensor] = Some(new);
+                }
             }
             for (t, new) in next {
                 tensors[t] = Some(new);

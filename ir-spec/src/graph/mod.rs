@@ -192,7 +192,9 @@ pub struct Scan {
 /// A fixpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
-    /// The tensors, those computed within a round in dependence order.
+    /// The tensors in the order in which a round computes them, each from the newest values; where the
+    /// rounds have no limit, tensors with idempotent reducers come last and read each other's values of
+    /// the round before.
     pub definitions: Vec<Definition>,
     /// The most rounds, if bounded by the text.
     pub limit: Option<u64>,

@@ -120,7 +120,7 @@ impl Facts {
                 }
             }
             pending.retain(|fact| {
-                let shares = atoms_of(fact).iter().any(|a| atoms.contains(a));
+                let shares = atoms_of(fact).iter().any(|a| is_about(a, &atoms));
                 if shares && chosen.len() < MAX_GENERATORS {
                     join_atoms(&mut atoms, fact);
                     chosen.push((*fact).clone());
@@ -225,6 +225,16 @@ fn atoms_of(expr: &IntExpr) -> Vec<Atom> {
     out
 }
 
+/// True if the atom is one of these, or a quotient or the like that mentions one.
+fn is_about(atom: &Atom, atoms: &[Atom]) -> bool {
+    let inside = |e: &IntExpr| atoms_of(e).iter().any(|a| is_about(a, atoms));
+    atoms.contains(atom)
+        || match atom {
+            Atom::Symbol(_) => false,
+            Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p) => p.iter().any(inside),
+        }
+}
+
 fn join_atoms(atoms: &mut Vec<Atom>, expr: &IntExpr) {
     for atom in expr.terms().iter().flat_map(|(m, _)| m.0.iter()) {
         if !atoms.contains(atom) {
@@ -310,6 +320,23 @@ mod tests {
         assert!(facts.at_most(&(c(8) * s(0).div(&c(16))), &s(0).div(&c(2))));
         assert!(!facts.at_most(&s(0).div(&c(2)), &(c(8) * s(0).div(&c(16)))));
         assert!(!facts.is_nonneg(&(c(2) * s(0) - c(3))));
+    }
+
+    #[test]
+    fn integers_round() {
+        // 8*(N/16) <= N/2: over the rationals only 8*(N/16) <= N/2 + 1/2 follows.
+        let facts = Facts::default();
+        assert!(facts.at_most(&(c(8) * s(0).div(&c(16))), &s(0).div(&c(2))));
+        assert!(!facts.at_most(&(c(8) * s(0).div(&c(16)) + c(1)), &s(0).div(&c(2))));
+    }
+
+    #[test]
+    fn facts_about_quotients_bound_what_they_divide() {
+        // A tile exists: v < N/8, hence N >= 8.
+        let mut facts = Facts::default();
+        facts.add_nonneg(s(0).div(&c(8)) - c(1) - v(0));
+        assert!(facts.is_nonneg(&(s(0) - c(8))));
+        assert!(!facts.is_nonneg(&(s(0) - c(9))));
     }
 
     #[test]

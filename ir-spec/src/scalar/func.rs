@@ -256,7 +256,7 @@ impl Func {
     }
 
     /// True for the functions whose value is not a correctly rounded result of IEEE arithmetic and
-    /// that are therefore expanded by `std/scalar.tir`.
+    /// that are therefore expanded by `std/scalar_*.tir`.
     pub fn is_expanded(self) -> bool {
         let range = (Func::Pow as usize)..=(Func::Erfc as usize);
         range.contains(&(self as usize)) && self != Func::Sqrt

@@ -9,4 +9,4 @@ mod reducer;
 pub use expr::{Comparison, Expr, Read, Subscript};
 pub use func::{Func, Signature};
 pub use print::ExprPrinter;
-pub use reducer::{Reducer, Semiring, absorbing_sum, as_absorbing_sum};
+pub use reducer::{Reducer, Semiring, absorbing_sum};

@@ -219,13 +219,3 @@ pub fn absorbing_sum(zero: Scalar, a: Expr, b: Expr) -> Expr {
     let absorbed = Expr::binary(Func::Or, is_zero(&a), is_zero(&b));
     Expr::select(absorbed, zero, Expr::binary(Func::Add, a, b))
 }
-
-/// The absorbing value and the operands of an [`absorbing_sum`].
-pub fn as_absorbing_sum(e: &Expr) -> Option<(Scalar, &Expr, &Expr)> {
-    let Expr::Apply(Func::Select, args) = e else { return None };
-    let [_, Expr::Literal(zero), Expr::Apply(Func::Add, sum)] = args.as_slice() else {
-        return None;
-    };
-    let [a, b] = sum.as_slice() else { return None };
-    (absorbing_sum(*zero, a.clone(), b.clone()) == *e).then_some((*zero, a, b))
-}

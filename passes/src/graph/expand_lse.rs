@@ -4,7 +4,7 @@
 //! `M[i] max= X[i,k]`, `S[i] += exp(X[i,k] - m)`, `Y[i] = log(S[i]) + m` with m = M[i] where that is
 //! finite and 0 elsewhere, so that an empty reduction gives -inf and infinities pass through.
 
-use super::{Changed, add_tensor, elementwise, reorder, take_apart};
+use super::{Changed, add_tensor, elementwise, insert_before, reorder, take_apart};
 use tcc_ir::TensorId;
 use tcc_ir::graph::{Attributes, Equation, Function, Role, Tensor};
 use tcc_ir::scalar::{Expr, Func, Read, Reducer, Subscript};
@@ -26,8 +26,9 @@ pub fn expand_lse(f: &mut Function) -> Changed {
         let sum = add_tensor(f, &like.name, &like);
         let parts = expand(&list, &like, largest, sum);
         let group = pending.in_fix.get(t).copied();
-        for (tensor, equations) in [(largest, parts.0), (sum, parts.1), (*t, parts.2)] {
-            pending.definitions.insert(tensor, equations);
+        pending.definitions.insert(*t, parts.2);
+        for (tensor, equations) in [(largest, parts.0), (sum, parts.1)] {
+            insert_before(&mut pending, *t, tensor, equations);
             if let Some(g) = group {
                 pending.in_fix.insert(tensor, g);
             }

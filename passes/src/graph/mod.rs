@@ -55,6 +55,19 @@ pub(crate) fn reorder(f: &mut Function, pending: Pending) {
         .unwrap_or_else(|d| panic!("the equations of `{name}` lost their order: {d:?}"));
 }
 
+/// Adds the equations of a new tensor before those of the tensor that needs it, so that a round of a
+/// fixpoint computes them in this order.
+pub(crate) fn insert_before(
+    pending: &mut Pending,
+    reader: TensorId,
+    new: TensorId,
+    equations: Vec<Equation>,
+) {
+    let end = pending.definitions.len();
+    let at = pending.definitions.get_index_of(&reader).unwrap_or(end);
+    pending.definitions.shift_insert(at, new, equations);
+}
+
 /// Adds an intermediate tensor under a fresh name.
 pub(crate) fn add_tensor(f: &mut Function, stem: &str, like: &Tensor) -> TensorId {
     let mut k = 0;

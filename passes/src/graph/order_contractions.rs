@@ -1,6 +1,6 @@
 //! Splits n-ary products with a sum into pairs.
 //!
-//! **Requires** products over a semiring: `+` of `*`, `or` of `and`, `max`/`min`/`lse` of `+`.
+//! **Requires** products over a semiring: `+` of `*`, `or` of `and`, `max`/`min`/`lse` of `+` on floats.
 //! **Ensures** no reduction multiplies more than two operands, and an index that only one operand
 //! bears is summed in that operand first. Guarded reductions and those of fixpoints are left alone.
 //! `Y[a,c] += A[a,b] * B[b,d] * C[d,c]` becomes `T[a,d] += A[a,b] * B[b,d]`, `Y[a,c] += T[a,d] * C[d,c]`.
@@ -8,10 +8,9 @@
 use super::{Changed, add_tensor, reorder, take_apart};
 use crate::plan::{Cost, Strategy, SumProduct, Tree, from_text, kept, order};
 use cranelift_entity::{PrimaryMap, SecondaryMap};
-use tcc_abi::Scalar;
 use tcc_ir::graph::{Attributes, Equation, Function, Index, Tensor};
 use tcc_ir::int::{IntExpr, Symbol};
-use tcc_ir::scalar::{Expr, Func, Reducer, Subscript, absorbing_sum, as_absorbing_sum};
+use tcc_ir::scalar::{Expr, Func, Reducer, Subscript};
 use tcc_ir::{TensorId, VarId};
 
 /// Orders every n-ary contraction of the function.
@@ -37,14 +36,6 @@ pub fn order_contractions(f: &mut Function, strategy: Strategy) -> Changed {
     }
     reorder(f, pending);
     Changed(changed)
-}
-
-/// How operands multiply.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Product {
-    Plain(Func),
-    /// A sum of integers that this value absorbs.
-    Absorbing(Scalar),
 }
 
 struct Split<'a> {
@@ -85,9 +76,9 @@ impl Split<'_> {
         let Tree::Pair(a, b) = &tree else { return None };
         let a = self.subtree(a, &sum, &mut factors, product, reducer);
         let b = self.subtree(b, &sum, &mut factors, product, reducer);
-        let mut body = multiply(product, a, b);
+        let mut body = Expr::binary(product, a, b);
         for c in constants {
-            body = multiply(product, body, c);
+            body = Expr::binary(product, body, c);
         }
         Some(self.compact(Equation { body, ..e.clone() }))
     }
@@ -132,7 +123,7 @@ impl Split<'_> {
         tree: &Tree,
         sum: &SumProduct,
         factors: &mut [Expr],
-        product: Product,
+        product: Func,
         reducer: Reducer,
     ) -> Expr {
         match tree {
@@ -144,7 +135,7 @@ impl Split<'_> {
                 let a = self.subtree(a, sum, factors, product, reducer);
                 let b = self.subtree(b, sum, factors, product, reducer);
                 let keep = kept(sum, &tree.leaves());
-                self.intermediate(&keep, multiply(product, a, b), reducer)
+                self.intermediate(&keep, Expr::binary(product, a, b), reducer)
             }
         }
     }
@@ -223,38 +214,19 @@ impl Split<'_> {
 }
 
 /// The operands of a product that distributes over the reducer.
-fn operands(body: &Expr, reducer: Reducer) -> Option<(Product, Vec<Expr>)> {
+fn operands(body: &Expr, reducer: Reducer) -> Option<(Func, Vec<Expr>)> {
     let func = match reducer {
         Reducer::Sum => Func::Mul,
         Reducer::Or => Func::And,
         Reducer::Max | Reducer::Min | Reducer::LogSumExp => Func::Add,
         Reducer::Prod | Reducer::And => return None,
     };
-    if matches!(reducer, Reducer::Max | Reducer::Min) && body.dtype().is_int() {
-        let mut out = Vec::new();
-        let zero = flatten_absorbing(body, &mut out)?;
-        return Some((Product::Absorbing(zero), out));
+    // Sums of integers wrap, so they do not distribute over extremes.
+    if func == Func::Add && body.dtype().is_int() {
+        return None;
     }
     let out: Vec<Expr> = body.operands(func).into_iter().cloned().collect();
-    (out.len() > 1).then_some((Product::Plain(func), out))
-}
-
-/// Collects the operands of nested absorbing sums; the absorbing value, if it is one.
-fn flatten_absorbing(e: &Expr, out: &mut Vec<Expr>) -> Option<Scalar> {
-    let Some((zero, a, b)) = as_absorbing_sum(e) else {
-        out.push(e.clone());
-        return None;
-    };
-    flatten_absorbing(a, out);
-    flatten_absorbing(b, out);
-    Some(zero)
-}
-
-fn multiply(product: Product, a: Expr, b: Expr) -> Expr {
-    match product {
-        Product::Plain(func) => Expr::binary(func, a, b),
-        Product::Absorbing(zero) => absorbing_sum(zero, a, b),
-    }
+    (out.len() > 1).then_some((func, out))
 }
 
 fn vars_of(e: &Expr) -> Vec<VarId> {

@@ -4,7 +4,7 @@
 //! storage float. `Y[i] += X[i,k]` with `Y: f16` becomes `A[i] += cast(f32, X[i,k])` with `A: f32`, and
 //! `Y[i] = cast(f16, A[i])`.
 
-use super::{Changed, add_tensor, elementwise, reorder, take_apart};
+use super::{Changed, add_tensor, elementwise, insert_before, reorder, take_apart};
 use tcc_abi::DType;
 use tcc_ir::TensorId;
 use tcc_ir::graph::{Equation, Function, Role, Tensor};
@@ -40,7 +40,7 @@ pub fn widen_accumulators(f: &mut Function) -> Changed {
         if let Some(g) = pending.in_fix.get(&t).copied() {
             pending.in_fix.insert(new, g);
         }
-        pending.definitions.insert(new, equations);
+        insert_before(&mut pending, t, new, equations);
         pending.definitions.insert(t, vec![narrow]);
         changed = true;
     }

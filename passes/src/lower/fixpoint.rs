@@ -1,4 +1,7 @@
-//! Fixpoints: rounds of simultaneous evaluation, semi-naive where the reducer is idempotent.
+//! Fixpoints: rounds, semi-naive where the reducer is idempotent.
+//!
+//! A round computes the tensors in order, each from the newest values; only those over a lattice, which
+//! come last, read each other's values of the round before.
 //!
 //! Every tensor of the block has its value and its next value. A lattice tensor's next value persists:
 //! a round only adds contributions of elements that changed in the last one, found through a bool
@@ -40,8 +43,16 @@ impl LowerCx<'_> {
         let before = std::mem::take(&mut b.body);
         b.set_flag(any, false);
         b.set_flag(nan, false);
-        b.round(&members);
-        for m in &members {
+        let (lattice, others): (Vec<_>, Vec<_>) =
+            members.iter().partition(|m| m.changed.is_some());
+        for m in others {
+            b.advance(m, &members);
+            b.compare(m, any, nan, x.tol.as_deref());
+        }
+        for m in &lattice {
+            b.advance(m, &members);
+        }
+        for m in &lattice {
             b.compare(m, any, nan, x.tol.as_deref());
         }
         let body = std::mem::replace(&mut b.body, before);
@@ -103,21 +114,20 @@ impl KernelBuilder<'_, '_> {
         }
     }
 
-    fn round(&mut self, members: &[Member<'_>]) {
-        for m in members {
-            let next = self.buffer(m.next, true);
-            if m.changed.is_some() {
-                for e in m.definition.equations.iter().filter(|e| reads_any(e, members)) {
-                    self.changed_contributions(e, next, members);
-                }
-                continue;
+    /// Computes a tensor's next value.
+    fn advance(&mut self, m: &Member<'_>, members: &[Member<'_>]) {
+        let next = self.buffer(m.next, true);
+        if m.changed.is_some() {
+            for e in m.definition.equations.iter().filter(|e| reads_any(e, members)) {
+                self.changed_contributions(e, next, members);
             }
-            let Some(tensor) = self.cx.f.tensors.get(m.definition.tensor).cloned() else { continue };
-            let fill = Expr::Literal(m.definition.fill(tensor.dtype));
-            self.fill(next, &tensor.shape, fill, "fill");
-            for e in &m.definition.equations {
-                self.equation(e, next, Initial::Existing, &IndexMap::new());
-            }
+            return;
+        }
+        let Some(tensor) = self.cx.f.tensors.get(m.definition.tensor).cloned() else { return };
+        let fill = Expr::Literal(m.definition.fill(tensor.dtype));
+        self.fill(next, &tensor.shape, fill, "fill");
+        for e in &m.definition.equations {
+            self.equation(e, next, Initial::Existing, &IndexMap::new());
         }
     }
 

@@ -10,8 +10,8 @@ extern "C" fn fma_f64(a: f64, b: f64, c: f64) -> f64 {
     a.mul_add(b, c)
 }
 
-/// The address of an import.
-pub(super) fn address(import: Import) -> u64 {
+/// The address of a function that generated code may call.
+pub fn import_address(import: Import) -> u64 {
     match import {
         Import::FmaF32 => fma_f32 as *const () as u64,
         Import::FmaF64 => fma_f64 as *const () as u64,

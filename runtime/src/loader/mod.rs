@@ -2,6 +2,8 @@
 
 mod imports;
 
+pub use imports::import_address;
+
 use crate::LoadError;
 use memmap2::{Mmap, MmapMut};
 use tcc_abi::{CodeImage, KernelFn, Reloc, RelocKind, RelocTarget};
@@ -71,7 +73,7 @@ fn patch(text: &mut [u8], base: u64, r: &Reloc) -> Result<(), LoadError> {
     let target = match r.target {
         RelocTarget::Text(t) if (t as usize) < text.len() => base + u64::from(t),
         RelocTarget::Text(_) => return Err(damaged),
-        RelocTarget::Import(i) => imports::address(i),
+        RelocTarget::Import(i) => import_address(i),
     };
     let value = target.wrapping_add_signed(r.addend);
     let place = base + u64::from(r.offset);

@@ -1,4 +1,4 @@
-//! Scalar functions by their expansions in `std/scalar.tir`, as functions of scalars or of lanes.
+//! Scalar functions by their expansions in `std/scalar_*.tir`, as functions of scalars or of lanes.
 
 use super::emit::{Emit, Val};
 use super::unit::Unit;

@@ -35,7 +35,7 @@ fn table(architecture: &str) -> &'static [(&'static str, &'static str)] {
 }
 
 /// The instruction set of a target. `pic` makes code for object files.
-pub(super) fn isa(target: &Target, pic: bool) -> Result<OwnedTargetIsa, BackendError> {
+pub(crate) fn isa(target: &Target, pic: bool) -> Result<OwnedTargetIsa, BackendError> {
     let unknown = |message: String| BackendError::Target { target: target.to_string(), message };
     // Calls follow the convention of the machine that compiles.
     let mut triple = target_lexicon::Triple::host();

@@ -11,21 +11,21 @@ mod convert;
 mod emit;
 mod expansion;
 mod int;
-mod isa;
+pub(crate) mod isa;
 mod kernel;
 mod lanes;
 mod registers;
 mod unit;
 mod value;
 
-pub use unit::Listing;
+pub(crate) use unit::Listing;
 
 use super::{BackendError, ObjectCode, Target};
 use indexmap::IndexMap;
 use tcc_ir::kernel::Kernel;
 
 /// Compiles kernels for a target; `pic` makes code that a linker can place in any executable.
-pub fn compile(
+pub(crate) fn compile(
     kernels: &IndexMap<String, Kernel>,
     target: &Target,
     pic: bool,

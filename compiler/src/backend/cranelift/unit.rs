@@ -34,7 +34,7 @@ pub(super) struct Unit<'t> {
 
 /// What `--emit` wants to see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// Cranelift's IR.
     pub clif: bool,
     /// Instructions.

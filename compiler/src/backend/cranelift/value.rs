@@ -112,7 +112,7 @@ impl<'k> KernelCx<'k, '_> {
             let count = if matches!(divisor, Val::Vector(_)) { lanes } else { 1 };
             for k in 0..count {
                 let one = self.e.lane(*dtype, *divisor, k);
-                self.check_divisor(*dtype, one);
+                self.pinned(k, |cx| cx.check_divisor(*dtype, one));
             }
         }
         self.e.apply_values(func, dtypes, values, lanes)

@@ -1,0 +1,236 @@
+//! A lowered function and what can be made of it.
+
+use super::link;
+use crate::Error;
+use crate::backend::cranelift::{self, Listing};
+use crate::backend::{ObjectCode, Target};
+use crate::jit::JitCode;
+use crate::object;
+use indexmap::IndexMap;
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use tcc_abi::Image;
+use tcc_ir::diag::Diagnostics;
+use tcc_ir::SizeId;
+use tcc_ir::graph::{Function, Module};
+use tcc_ir::int::Symbol;
+use tcc_ir::kernel::{Kernel, print_kernel};
+use tcc_ir::program::{Program, print_program};
+use tcc_ir::span::Sources;
+use tcc_ir::text::print_module;
+use tcc_passes::cost::{KernelCost, program_cost};
+use tcc_passes::memory_plan;
+use tcc_runtime::RunError;
+
+/// A function as kernels and a program, before code is made for it.
+#[derive(Clone, Debug)]
+pub struct Compilation {
+    pub(crate) target: Target,
+    pub(crate) entry: String,
+    pub(crate) sources: Sources,
+    pub(crate) warnings: Diagnostics,
+    pub(crate) source: Module,
+    pub(crate) lowered: Module,
+}
+
+/// What a call costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cost {
+    /// Kernel calls in order.
+    pub kernels: Vec<KernelCost>,
+    /// Bytes of temporaries.
+    pub arena: u64,
+}
+
+impl Cost {
+    /// Operations on values: additions, multiplications and so on; a fused multiply-add counts two.
+    pub fn flops(&self) -> f64 {
+        self.kernels.iter().map(|k| k.flops).sum()
+    }
+
+    /// Bytes that the kernels move at least: each of their arguments once.
+    pub fn bytes(&self) -> f64 {
+        self.kernels.iter().map(|k| k.bytes).sum()
+    }
+}
+
+/// A level of the text of a compiled function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Core equations, as they were read.
+    Graph,
+    /// Buffers and kernel calls.
+    Program,
+    /// Loop nests.
+    Kernel,
+    /// Cranelift's IR.
+    Clif,
+    /// Instructions.
+    Asm,
+}
+
+impl Stage {
+    /// All stages with their names.
+    pub const ALL: [(&'static str, Stage); 5] = [
+        ("graph", Stage::Graph),
+        ("program", Stage::Program),
+        ("kernel", Stage::Kernel),
+        ("clif", Stage::Clif),
+        ("asm", Stage::Asm),
+    ];
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Stage::ALL.iter().find(|(_, s)| s == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Stage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Stage, String> {
+        let found = Stage::ALL.iter().find(|(name, _)| *name == text);
+        found.map(|(_, stage)| *stage).ok_or_else(|| {
+            let names: Vec<&str> = Stage::ALL.iter().map(|(name, _)| *name).collect();
+            format!("there is no stage `{text}`; there are: {}", names.join(", "))
+        })
+    }
+}
+
+impl Compilation {
+    /// The function's name.
+    pub fn name(&self) -> &str {
+        &self.entry
+    }
+
+    /// Names of the sizes.
+    pub fn sizes(&self) -> Vec<&str> {
+        self.program().sizes.values().map(|s| s.name.as_str()).collect()
+    }
+
+    /// The program and the texts behind the spans of [`Compilation::warnings`].
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// What the checker warned of.
+    pub fn warnings(&self) -> &Diagnostics {
+        &self.warnings
+    }
+
+    /// The function as read.
+    pub(crate) fn function(&self) -> &Function {
+        self.source
+            .functions
+            .get(&self.entry)
+            .unwrap_or_else(|| unreachable!("`{}` was found in the text", self.entry))
+    }
+
+    /// What to run.
+    pub(crate) fn program(&self) -> &Program {
+        self.lowered
+            .programs
+            .get(&self.entry)
+            .unwrap_or_else(|| unreachable!("`{}` was lowered", self.entry))
+    }
+
+    /// The lowered function: its program and kernels.
+    pub fn lowered(&self) -> &Module {
+        &self.lowered
+    }
+
+    /// Edits the kernels before code is made of them, for experiments with schedules and for tests of
+    /// testing itself. The program that calls them stays, so their signatures must.
+    #[must_use]
+    pub fn map_kernels(mut self, edit: impl FnOnce(&mut IndexMap<String, Kernel>)) -> Compilation {
+        edit(&mut self.lowered.kernels);
+        self
+    }
+
+    /// The text of one level.
+    ///
+    /// # Errors
+    /// The back end does not support the target or a construct.
+    pub fn text(&self, stage: Stage) -> Result<String, Error> {
+        Ok(match stage {
+            Stage::Graph => print_module(&self.source),
+            Stage::Program => print_program(self.program()),
+            Stage::Kernel => {
+                let kernels = self.lowered.kernels.values().map(print_kernel);
+                kernels.collect::<Vec<_>>().join("\n")
+            }
+            Stage::Clif => self.code(false, Listing { clif: true, assembly: false })?.listing,
+            Stage::Asm => self.code(false, Listing { clif: false, assembly: true })?.listing,
+        })
+    }
+
+    /// Work and memory of a call at these sizes; every size of the function must be named.
+    ///
+    /// # Errors
+    /// A size has no value, or the sizes are too large to count with.
+    pub fn cost(&self, sizes: &[(&str, i64)]) -> Result<Cost, Error> {
+        let program = self.program();
+        for s in program.sizes.values() {
+            if !sizes.iter().any(|(name, _)| *name == s.name) {
+                return Err(RunError::FreeSize(s.name.clone()).into());
+            }
+        }
+        let value = |s: SizeId| {
+            let name = program.sizes.get(s).map_or("", |s| s.name.as_str());
+            sizes.iter().find(|(n, _)| *n == name).map_or(0, |(_, v)| *v)
+        };
+        let kernels = program_cost(&self.lowered, program, &value);
+        let at = |s: Symbol| match s {
+            Symbol::Size(s) => value(s),
+            Symbol::Var(_) => 0,
+        };
+        let mut arena = 0;
+        for (t, b) in program.buffers.iter() {
+            if let Some(offset) = &b.offset {
+                let end = (offset.clone() + memory_plan::bytes(program, t)).eval(&at);
+                arena = arena.max(end.map_err(|e| RunError::Limit(e.to_string()))?);
+            }
+        }
+        Ok(Cost { kernels, arena: arena.unsigned_abs() })
+    }
+
+    fn code(&self, pic: bool, listing: Listing) -> Result<ObjectCode, Error> {
+        Ok(cranelift::compile(&self.lowered.kernels, &self.target, pic, listing)?)
+    }
+
+    fn link(&self, code: &ObjectCode) -> Image {
+        let names = self.lowered.kernels.keys().enumerate();
+        let numbers: HashMap<&str, u32> = names.map(|(k, n)| (n.as_str(), k as u32)).collect();
+        link::image(self.function(), self.program(), &numbers, code)
+    }
+
+    /// Compiles into the memory of this process.
+    pub(crate) fn jit(&self) -> Result<tcc_runtime::Executable, Error> {
+        let code = self.code(false, Listing::default())?;
+        let placed = JitCode::place(&code)?;
+        Ok(tcc_runtime::Executable::with_code(self.link(&code), Box::new(placed))?)
+    }
+
+    /// The image: a file's content that `tcc run` and `tcc-runtime` load without compiling.
+    ///
+    /// # Errors
+    /// The back end does not support the target or a construct.
+    pub fn image(&self) -> Result<Image, Error> {
+        let code = self.code(false, Listing::default())?;
+        let mut image = self.link(&code);
+        image.code = link::lay_out(&code, &self.target);
+        Ok(image)
+    }
+
+    /// An object file with one symbol per kernel, `extern "C" fn(*const tcc_abi::KernelCall) -> i32`.
+    ///
+    /// # Errors
+    /// The back end does not support the target or a construct.
+    pub fn object(&self) -> Result<Vec<u8>, Error> {
+        let code = self.code(true, Listing::default())?;
+        Ok(object::write(&code, &self.target)?)
+    }
+}

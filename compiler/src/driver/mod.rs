@@ -1,0 +1,216 @@
+//! From a source text to code: reading, checking, passes, back end, and the forms that code takes.
+
+mod compilation;
+mod link;
+
+pub(crate) use link::tensor_specs;
+pub use compilation::{Compilation, Cost, Stage};
+
+use crate::backend::Target;
+use crate::{Error, Executable};
+use tcc_ir::diag::{Code, Diagnostic, Diagnostics};
+use tcc_ir::graph::{Checked, Module, Node, check};
+use tcc_ir::span::Sources;
+use tcc_ir::text::read_module;
+use tcc_passes::pipeline::{self, DEFAULT, Pipeline};
+
+/// Compiles source texts for a target.
+///
+/// ```
+/// let compiler = tcc::Compiler::host();
+/// let matmul = compiler.compile(
+///     "fn matmul(A: f32[M,K], B: f32[K,N]) -> (C: f32[M,N]) {
+///          C[m,n] = A[m,k] * B[k,n]
+///      }",
+/// )?;
+/// assert_eq!(matmul.inputs().len(), 2);
+/// # Ok::<(), tcc::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    target: Target,
+    function: Option<String>,
+    source_name: String,
+    pipeline: Pipeline,
+    verify_each: bool,
+}
+
+impl Compiler {
+    /// A compiler of code for `target`.
+    pub fn new(target: Target) -> Compiler {
+        let pipeline = DEFAULT.join(",").replace("lower", "lower{strided=true}");
+        Compiler {
+            target,
+            function: None,
+            source_name: "<text>".to_owned(),
+            pipeline: pipeline.parse().unwrap_or_else(|e| unreachable!("the default passes: {e}")),
+            verify_each: false,
+        }
+    }
+
+    /// A compiler of code for this machine, with all of its features that tcc uses.
+    pub fn host() -> Compiler {
+        let features = tcc_runtime::host_features();
+        Compiler::new(Target::with_features(std::env::consts::ARCH, &features))
+    }
+
+    /// The target.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Which function of a text to compile; without it the last one.
+    #[must_use]
+    pub fn function(mut self, name: &str) -> Compiler {
+        self.function = Some(name.to_owned());
+        self
+    }
+
+    /// The name of the text in messages, for example its path.
+    #[must_use]
+    pub fn source_name(mut self, name: &str) -> Compiler {
+        name.clone_into(&mut self.source_name);
+        self
+    }
+
+    /// The passes to run, as text: `tcc opt --help` lists them. The last one is `lower`.
+    ///
+    /// # Errors
+    /// The text names an unknown pass or option.
+    pub fn passes(mut self, text: &str) -> Result<Compiler, Error> {
+        self.pipeline = text.parse()?;
+        Ok(self)
+    }
+
+    /// Verifies the module after every pass, not only before and after lowering.
+    #[must_use]
+    pub fn verify_each(mut self, on: bool) -> Compiler {
+        self.verify_each = on;
+        self
+    }
+
+    /// Compiles a text into the memory of this process.
+    ///
+    /// # Errors
+    /// The text has mistakes (all of them are listed), or uses what tcc does not compile.
+    pub fn compile(&self, source: &str) -> Result<Executable, Error> {
+        Executable::from_compilation(self.lower(source)?)
+    }
+
+    /// Reads, checks and lowers a text: everything before code is made.
+    ///
+    /// # Errors
+    /// The text has mistakes, or a pass failed.
+    pub fn lower(&self, source: &str) -> Result<Compilation, Error> {
+        let (module, mut warnings, sources) = self.parse(source)?;
+        let mut compilation = self.lower_module(module, sources)?;
+        warnings.extend(std::mem::take(&mut compilation.warnings));
+        compilation.warnings = warnings;
+        Ok(compilation)
+    }
+
+    fn parse(&self, source: &str) -> Result<(Module, Diagnostics, Sources), Error> {
+        let mut sources = Sources::default();
+        match read_module(&mut sources, &self.source_name, source) {
+            Ok((module, warnings)) => Ok((module, warnings, sources)),
+            Err(diagnostics) => Err(Error::source(diagnostics, sources)),
+        }
+    }
+
+    /// Reads and checks a text; gives what the function to compile needs, and its name.
+    pub(crate) fn read(&self, source: &str) -> Result<(Module, String), Error> {
+        let (module, _, sources) = self.parse(source)?;
+        let entry = match self.entry(&module) {
+            Ok(entry) => entry,
+            Err(d) => return Err(Error::source(d.into(), sources)),
+        };
+        let module = reachable(module, &entry);
+        match check(&module) {
+            Ok(_) => Ok((module, entry)),
+            Err(diagnostics) => Err(Error::source(diagnostics, sources)),
+        }
+    }
+
+    /// Checks and lowers a module that was read or built; `sources` are the texts behind its spans.
+    ///
+    /// # Errors
+    /// The module has mistakes, or a pass failed.
+    pub fn lower_module(&self, module: Module, sources: Sources) -> Result<Compilation, Error> {
+        let entry = match self.entry(&module) {
+            Ok(entry) => entry,
+            Err(d) => return Err(Error::source(d.into(), sources)),
+        };
+        let module = reachable(module, &entry);
+        let checked = match check(&module) {
+            Ok(checked) => checked,
+            Err(diagnostics) => return Err(Error::source(diagnostics, sources)),
+        };
+        let lowered = self.run_passes(&checked)?;
+        let (target, warnings) = (self.target.clone(), checked.warnings);
+        Ok(Compilation { target, entry, sources, warnings, source: module, lowered })
+    }
+
+    fn run_passes(&self, checked: &Checked<'_>) -> Result<Module, Error> {
+        let (pipeline, each) = (&self.pipeline, self.verify_each);
+        pipeline::run(checked, pipeline, &self.target, each, &mut |_| {}).map_err(Error::pass)
+    }
+
+    /// The function to compile.
+    fn entry(&self, module: &Module) -> Result<String, Diagnostic> {
+        let names = || {
+            let names: Vec<String> = module.entries.iter().map(|n| format!("`{n}`")).collect();
+            names.join(", ")
+        };
+        match &self.function {
+            Some(name) if module.functions.contains_key(name) => Ok(name.clone()),
+            Some(name) => {
+                let message = format!("the text has no function `{name}`");
+                let d = Diagnostic::plain(Code::Name, message);
+                Err(if module.entries.is_empty() { d } else { d.help(format!("it has {}", names())) })
+            }
+            None => module.entries.last().cloned().ok_or_else(|| {
+                Diagnostic::plain(Code::Name, "the text has no function to compile")
+                    .help("write `fn name(A: f32[N]) -> (Y: f32[N]) { ... }`")
+            }),
+        }
+    }
+}
+
+/// The functions that `entry` needs, directly or not.
+fn reachable(mut module: Module, entry: &str) -> Module {
+    let mut needed = vec![entry.to_owned()];
+    let mut next = 0;
+    while let Some(name) = needed.get(next).cloned() {
+        next += 1;
+        for node in module.functions.get(&name).map_or(&[][..], |f| &f.nodes) {
+            if let Node::Call(c) = node
+                && !needed.contains(&c.callee)
+            {
+                needed.push(c.callee.clone());
+            }
+        }
+    }
+    module.functions.retain(|name, _| needed.contains(name));
+    module.entries.retain(|name| name == entry);
+    if module.entries.is_empty() {
+        module.entries.push(entry.to_owned());
+    }
+    module
+}
+
+/// The mistakes and warnings of a text, without compiling it.
+pub fn diagnose(name: &str, text: &str) -> (Diagnostics, Sources) {
+    let mut sources = Sources::default();
+    let found = match read_module(&mut sources, name, text) {
+        Err(mistakes) => mistakes,
+        Ok((module, mut found)) => {
+            match check(&module) {
+                Ok(checked) => found.extend(checked.warnings),
+                Err(mistakes) => found.extend(mistakes),
+            }
+            found.sort();
+            found
+        }
+    };
+    (found, sources)
+}

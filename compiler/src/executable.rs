@@ -1,0 +1,126 @@
+//! Compiled functions in this process.
+
+use crate::driver::{Compilation, Cost, Stage};
+use crate::{Bound, CallOptions, Error, Tensor, TensorSpec, TensorView, TensorViewMut};
+
+/// A compiled function. One executable serves all sizes that satisfy the function's facts, from any
+/// number of threads at once.
+///
+/// ```
+/// use tcc::TensorView;
+///
+/// let f = tcc::compile(
+///     "fn row_sums(A: f32[M,N]) -> (S: f32[M]) {
+///          S[m] = A[m,n]
+///      }",
+/// )?;
+/// let a = [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0];
+/// let sums = f.run(&[TensorView::from_slice(&a, &[2, 3])?])?;
+/// assert_eq!(sums[0].as_slice::<f32>()?, [6.0, 15.0]);
+/// # Ok::<(), tcc::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Executable {
+    inner: tcc_runtime::Executable,
+    compilation: Compilation,
+}
+
+impl Executable {
+    /// Makes code of a lowered function.
+    ///
+    /// # Errors
+    /// The back end does not support a construct, or memory cannot be made executable.
+    pub fn from_compilation(compilation: Compilation) -> Result<Executable, Error> {
+        Ok(Executable { inner: compilation.jit()?, compilation })
+    }
+
+    /// The function's name.
+    pub fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    /// Inputs in order, `inout` parameters among them.
+    pub fn inputs(&self) -> &[TensorSpec] {
+        self.inner.inputs()
+    }
+
+    /// Results in order.
+    pub fn outputs(&self) -> &[TensorSpec] {
+        self.inner.outputs()
+    }
+
+    /// Names of the sizes.
+    pub fn sizes(&self) -> &[String] {
+        self.inner.sizes()
+    }
+
+    /// Sizes that no input shows: [`CallOptions::sizes`] must name them.
+    pub fn free_sizes(&self) -> Vec<&str> {
+        self.inner.free_sizes()
+    }
+
+    /// Runs on all inputs in order. Gives the results in order, then the new values of `inout`
+    /// parameters.
+    ///
+    /// # Errors
+    /// An input does not fit the signature, a fact does not hold, or the program stops (a subscript out
+    /// of range, a fixpoint that does not converge, an integer divided by zero).
+    pub fn run(&self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+        Ok(self.inner.run(inputs)?)
+    }
+
+    /// As [`Executable::run`], with sizes by name and a budget.
+    ///
+    /// # Errors
+    /// As [`Executable::run`], and if the budget does not suffice.
+    pub fn run_with(
+        &self,
+        inputs: &[TensorView<'_>],
+        options: &CallOptions<'_>,
+    ) -> Result<Vec<Tensor>, Error> {
+        Ok(self.inner.run_with(inputs, options)?)
+    }
+
+    /// Runs into the caller's memory. `inputs` are those that are not `inout`; `outputs` are the
+    /// results, then the `inout` tensors, which hold their old values.
+    ///
+    /// # Errors
+    /// As [`Executable::run_with`]; after an error the outputs hold unspecified values.
+    pub fn run_into(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [TensorViewMut<'_>],
+        options: &CallOptions<'_>,
+    ) -> Result<(), Error> {
+        Ok(self.inner.run_into(inputs, outputs, options)?)
+    }
+
+    /// Fixes the `param` inputs by name; runs of the result take only the others.
+    ///
+    /// # Errors
+    /// A name is no `param`, a `param` is missing, or a tensor does not fit.
+    pub fn bind<'p>(&self, params: &[(&str, TensorView<'p>)]) -> Result<Bound<'_, 'p>, Error> {
+        Ok(self.inner.bind(params)?)
+    }
+
+    /// The function's text at a level of the compiler.
+    ///
+    /// # Errors
+    /// The code generator fails, which is a bug.
+    pub fn text(&self, stage: Stage) -> Result<String, Error> {
+        self.compilation.text(stage)
+    }
+
+    /// Work and memory of a call at these sizes; every size of the function must be named.
+    ///
+    /// # Errors
+    /// A size has no value, or the sizes are too large to count with.
+    pub fn cost(&self, sizes: &[(&str, i64)]) -> Result<Cost, Error> {
+        self.compilation.cost(sizes)
+    }
+
+    /// What was compiled, for images and object files.
+    pub fn compilation(&self) -> &Compilation {
+        &self.compilation
+    }
+}

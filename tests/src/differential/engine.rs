@@ -1,0 +1,246 @@
+//! A program on its way through both sides.
+
+use super::compare::{Tally, identical, within_bounds};
+use super::layout::Layout;
+use super::oracle::{Oracle, Reference};
+use crate::generate::{Case, Sizes, inputs};
+use crate::programs::from_memory;
+use fastrand::Rng;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tcc::{CallOptions, Compilation, Compiler, Error, Executable};
+use tcc_ir::eval::{
+    Expansions, Machine, Stop, Tensor, Tensors, Value, bind_sizes, interpret, run_program,
+};
+use tcc_ir::graph::sizes::free_sizes;
+use tcc_ir::graph::{Checked, Function, Module, Role, check};
+use tcc_ir::span::Sources;
+use tcc_ir::text::read_module;
+use tcc_passes::pipeline::panic_text;
+
+/// The function of a text, and what it is made of.
+pub struct Subject {
+    /// The checked functions.
+    pub module: Module,
+    /// The name of the function that runs.
+    pub entry: String,
+}
+
+/// How a program fared.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// Both sides agree.
+    Agree,
+    /// The reference had to guess; compiled code did what its kernels say.
+    Undecided,
+    /// The compiler refuses the program, with its reason.
+    Refused(String),
+    /// The two sides differ.
+    Differ(String),
+}
+
+/// Reads and checks a text. The answer is the mistakes as text.
+pub fn read(text: &str) -> Result<Subject, String> {
+    let list = |d: tcc_ir::diag::Diagnostics| {
+        let errors = d.0.iter().filter(|d| !d.code.is_warning());
+        let lines: Vec<String> = errors.map(|d| format!("{} {}", d.code, d.message)).collect();
+        lines.join("\n")
+    };
+    let (module, _) = read_module(&mut Sources::default(), "case", text).map_err(list)?;
+    check(&module).map_err(list)?;
+    let entry = module.entries.last().cloned().ok_or("the text has no function")?;
+    Ok(Subject { module, entry })
+}
+
+impl Subject {
+    /// The function that runs.
+    pub fn function(&self) -> &Function {
+        &self.module.functions[&self.entry]
+    }
+
+    /// Lowers the function.
+    pub fn lower(&self) -> Result<Compilation, Error> {
+        Compiler::host()
+            .function(&self.entry)
+            .verify_each(true)
+            .lower_module(self.module.clone(), Sources::default())
+    }
+
+    /// Sizes that a call must name.
+    pub fn named<'s>(&'s self, sizes: &Sizes) -> Vec<(&'s str, i64)> {
+        let f = self.function();
+        let named = free_sizes(f).into_iter().map(|s| f.sizes[s].name.as_str());
+        named.map(|n| (n, sizes.get(n).copied().unwrap_or(0))).collect()
+    }
+}
+
+/// The word code of a stop.
+pub fn stop_code(s: &Stop) -> &'static str {
+    match s {
+        Stop::Index { .. } => "E-INDEX",
+        Stop::Diverge(_) => "E-DIVERGE",
+        Stop::Division => "E-DIV",
+        Stop::Shape(_) => "E-SHAPE",
+        Stop::Fact(_) => "E-FACT",
+        Stop::Limit(_) => "E-LIMIT",
+        Stop::Undecided => "undecided",
+    }
+}
+
+/// Compiles a program and compares it with the reference, for every set of sizes of the case.
+pub fn judge(case: &Case, seed: u64, tally: &mut Tally) -> Verdict {
+    let guarded = catch_unwind(AssertUnwindSafe(|| {
+        let subject = match read(&case.text()) {
+            Ok(s) => s,
+            Err(e) => return Verdict::Refused(e),
+        };
+        let compilation = match subject.lower() {
+            Ok(c) => c,
+            Err(e) if e.code() == "E-UNSUPPORTED" => return Verdict::Refused(e.to_string()),
+            Err(e) => return Verdict::Differ(format!("{} {e}", e.code())),
+        };
+        compare(&subject, compilation, case, seed, tally)
+    }));
+    guarded.unwrap_or_else(|panic| Verdict::Differ(format!("panic: {}", panic_text(&*panic))))
+}
+
+/// As [`judge`], for a program that is lowered already.
+pub fn compare(
+    subject: &Subject,
+    compilation: Compilation,
+    case: &Case,
+    seed: u64,
+    tally: &mut Tally,
+) -> Verdict {
+    let executable = match Executable::from_compilation(compilation) {
+        Ok(e) => e,
+        Err(e) if e.code() == "E-UNSUPPORTED" => return Verdict::Refused(e.to_string()),
+        Err(e) => return Verdict::Differ(format!("{} {e}", e.code())),
+    };
+    let mut verdict = Verdict::Agree;
+    for (k, sizes) in case.sizes.iter().enumerate() {
+        let values = inputs(case, sizes, seed.wrapping_add(k as u64));
+        let layout_seed = (k == 1 && seed.is_multiple_of(3)).then_some(seed);
+        match one_run(subject, &executable, &values, sizes, layout_seed, tally) {
+            Ok(true) => {}
+            Ok(false) => verdict = Verdict::Undecided,
+            Err(why) => return Verdict::Differ(format!("{why} (at {sizes:?})")),
+        }
+    }
+    verdict
+}
+
+/// True if the reference decided; the error says how the sides differ.
+fn one_run(
+    subject: &Subject,
+    executable: &Executable,
+    values: &Tensors<f64>,
+    sizes: &Sizes,
+    layout_seed: Option<u64>,
+    tally: &mut Tally,
+) -> Result<bool, String> {
+    let named = subject.named(sizes);
+    let got = execute(subject.function(), executable, values, &named, layout_seed);
+    let (want, undecided) = reference(subject, values, &named);
+    if undecided {
+        return by_kernels(subject, executable, values, &named, &got).map(|()| false);
+    }
+    match (got, want) {
+        (Ok(got), Ok(want)) => within_bounds(&got, &want, tally)?,
+        (Err(e), Err(stop)) if e.code() == stop_code(&stop) => {}
+        (Err(e), Err(stop)) => {
+            return Err(format!("fails with {} {e}, expected {}", e.code(), stop_code(&stop)));
+        }
+        (Err(e), Ok(_)) => return Err(format!("fails with {} {e}", e.code())),
+        (Ok(_), Err(stop)) => {
+            return Err(format!("gives results, expected {} {stop}", stop_code(&stop)));
+        }
+    }
+    Ok(true)
+}
+
+/// The interpreter's results with bounds, and whether it had to guess.
+pub fn reference(
+    subject: &Subject,
+    values: &Tensors<f64>,
+    named: &[(&str, i64)],
+) -> (Result<Tensors<Reference>, Stop>, bool) {
+    let checked: Checked<'_> =
+        check(&subject.module).unwrap_or_else(|_| unreachable!("a subject is checked"));
+    let oracle = Oracle::default();
+    let exact = values.iter().map(|(n, t)| {
+        let scalars = t.to_scalars(&Machine);
+        (n.clone(), Tensor::from_scalars(&oracle, t.dtype, &t.shape, &scalars))
+    });
+    let want = interpret(&checked, &subject.entry, oracle.clone(), &exact.collect(), named);
+    (want, oracle.is_undecided())
+}
+
+/// Compares with the interpreter of the loop-nest level, bit by bit.
+fn by_kernels(
+    subject: &Subject,
+    executable: &Executable,
+    values: &Tensors<f64>,
+    named: &[(&str, i64)],
+    got: &Result<Tensors<f64>, Error>,
+) -> Result<(), String> {
+    let f = subject.function();
+    let lowered = executable.compilation().lowered();
+    let shapes: Vec<&[usize]> =
+        f.params.iter().map(|p| values[&f.tensors[*p].name].shape.as_slice()).collect();
+    let Ok(sizes) = bind_sizes(f, &shapes, named) else { return Ok(()) };
+    let program = &lowered.programs[&subject.entry];
+    let want =
+        run_program(program, &lowered.kernels, values, &sizes, &mut Expansions::default());
+    match (got, want) {
+        (Ok(got), Ok(want)) => identical(got, &want),
+        (Err(e), Err(stop)) if e.code() == stop_code(&stop) => Ok(()),
+        (Err(e), _) if e.code() == "E-FACT" => Ok(()),
+        (Err(e), want) => {
+            Err(format!("fails with {} {e}, its kernels {:?}", e.code(), want.err()))
+        }
+        (Ok(_), Err(stop)) => Err(format!("gives results, its kernels {}", stop_code(&stop))),
+    }
+}
+
+/// Runs compiled code; with a seed, on inputs with odd strides.
+pub fn execute(
+    f: &Function,
+    executable: &Executable,
+    values: &Tensors<f64>,
+    named: &[(&str, i64)],
+    layout_seed: Option<u64>,
+) -> Result<Tensors<f64>, Error> {
+    let mut rng = Rng::with_seed(layout_seed.unwrap_or(0));
+    let placed: Vec<_> = f
+        .params
+        .iter()
+        .map(|p| {
+            let t = &values[&f.tensors[*p].name];
+            let layout = match layout_seed {
+                Some(_) => Layout::random(&mut rng, &t.shape),
+                None => Layout::dense(&t.shape),
+            };
+            let memory = layout.place(t);
+            (layout, memory)
+        })
+        .collect();
+    let views: Vec<_> = placed.iter().map(|(l, m)| l.view(m)).collect();
+    let options = CallOptions { sizes: named, ..CallOptions::default() };
+    let results = executable.run_with(&views, &options)?;
+    let name = |t: &tcc_ir::TensorId| f.tensors[*t].name.clone();
+    let results_of = f.results.iter().filter(|t| f.tensors[**t].role == Role::Result(None));
+    let inouts = f.params.iter().filter(|t| f.tensors[**t].role == Role::Inout);
+    Ok(results_of.chain(inouts).map(name).zip(results.iter().map(from_memory)).collect())
+}
+
+/// The elements as text, at most `most` of them.
+pub fn show(t: &Tensor<f64>, most: usize) -> String {
+    let shown = t.elements.iter().take(most).map(|v| match v {
+        Value::Float(x) => format!("{x:?}"),
+        Value::Complex(a, b) => format!("{a:?}{b:+?}i"),
+        Value::Int(i) => i.to_string(),
+        Value::Bool(b) => b.to_string(),
+    });
+    let more = if t.elements.len() > most { ", ..." } else { "" };
+    format!("{}{:?} [{}{more}]", t.dtype, t.shape, shown.collect::<Vec<_>>().join(", "))
+}

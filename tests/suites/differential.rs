@@ -1,0 +1,89 @@
+//! Generated programs mean the same to the interpreter and to compiled code.
+//!
+//! `TCC_DIFF_COUNT` is the number of programs, `TCC_DIFF_SEED` the first seed.
+
+use std::time::Instant;
+use tcc_tests::differential::{Tally, Verdict, judge, read, show, shrink};
+use tcc_tests::generate::{Case, Coverage, Options, case, inputs};
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|t| t.parse().ok()).unwrap_or(default)
+}
+
+/// The program of a seed: the generator's, without the groups that the checker rejects.
+fn valid_case(seed: u64, options: &Options) -> Option<Case> {
+    let whole = case(seed, options);
+    if read(&whole.text()).is_ok() {
+        return Some(whole);
+    }
+    let mut part = Case { groups: Vec::new(), results: Vec::new(), ..whole.clone() };
+    for g in &whole.groups {
+        let before = part.clone();
+        part.groups.push(g.clone());
+        part.results.extend(g.defines.iter().map(|d| d.name.clone()));
+        let mut trial = part.clone();
+        trial.drop_unused_params();
+        if read(&trial.text()).is_err() {
+            part = before;
+        }
+    }
+    part.drop_unused_params();
+    (!part.groups.is_empty()).then_some(part)
+}
+
+fn report(case: &Case, seed: u64, why: &str) -> String {
+    let small = shrink(case, 300, &mut |c| {
+        matches!(judge(c, seed, &mut Tally::default()), Verdict::Differ(_))
+    });
+    let why = match judge(&small, seed, &mut Tally::default()) {
+        Verdict::Differ(why) => why,
+        _ => why.to_owned(),
+    };
+    let mut text = format!("seed {seed}: {why}\n{}", small.text());
+    for (k, sizes) in small.sizes.iter().enumerate() {
+        text += &format!("sizes {sizes:?}\n");
+        for (name, t) in inputs(&small, sizes, seed.wrapping_add(k as u64)) {
+            text += &format!("  {name} = {}\n", show(&t, 24));
+        }
+    }
+    text
+}
+
+#[test]
+fn interpreter_and_compiled_code_agree() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let (count, first) = (setting("TCC_DIFF_COUNT", 5000), setting("TCC_DIFF_SEED", 1));
+    let options = Options::all();
+    let (mut coverage, mut tally) = (Coverage::default(), Tally::default());
+    let (mut refused, mut undecided, mut invalid) = (Vec::new(), 0, 0);
+    let mut failures = Vec::new();
+    let start = Instant::now();
+    for seed in first.. {
+        if coverage.equations.len() >= count as usize || failures.len() >= 10 {
+            break;
+        }
+        let Some(case) = valid_case(seed, &options) else {
+            invalid += 1;
+            continue;
+        };
+        let text = case.text();
+        let Ok(subject) = read(&text) else { continue };
+        coverage.add(&text, &subject.module, case.equations());
+        match judge(&case, seed, &mut tally) {
+            Verdict::Agree => {}
+            Verdict::Undecided => undecided += 1,
+            Verdict::Refused(why) => refused.push(why),
+            Verdict::Differ(why) => {
+                let text = report(&case, seed, &why);
+                println!("--- {text}");
+                failures.push(text);
+            }
+        }
+    }
+    let n = coverage.equations.len();
+    println!("{n} programs in {:.0} s, {invalid} seeds without one", start.elapsed().as_secs_f64());
+    println!("median of equations: {}", coverage.median_equations());
+    println!("undecided {undecided}, refused {}: {refused:?}", refused.len());
+    println!("{tally:?}\n{}", coverage.table());
+    assert!(failures.is_empty(), "{} programs differ; see above", failures.len());
+}
