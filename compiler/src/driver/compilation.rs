@@ -7,7 +7,6 @@ use crate::backend::{ObjectCode, Target};
 use crate::jit::JitCode;
 use crate::object;
 use indexmap::IndexMap;
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use tcc_abi::Image;
@@ -202,9 +201,7 @@ impl Compilation {
     }
 
     fn link(&self, code: &ObjectCode) -> Image {
-        let names = self.lowered.kernels.keys().enumerate();
-        let numbers: HashMap<&str, u32> = names.map(|(k, n)| (n.as_str(), k as u32)).collect();
-        link::image(self.function(), self.program(), &numbers, code)
+        link::image(self.function(), self.program(), &self.lowered.kernels, code)
     }
 
     /// Compiles into the memory of this process.

@@ -92,6 +92,8 @@ pub struct TensorSpec {
     pub shape_text: Vec<String>,
     /// What the caller may expect of it.
     pub role: TensorRole,
+    /// True if the code takes any strides; otherwise only row-major memory without gaps.
+    pub strided: bool,
 }
 
 /// How a call treats an input or result.
