@@ -311,6 +311,7 @@ TABLE = {
         run("deep", {"X": rand(1, 2, 3, 4), "G": rand(2, 4)}, lambda X, G: X * G),
         run("sums", {"X": ints(1, -9, 9, 3, 4), "Z": rand(2, 5)},
             lambda X, Z: {"Y": X.sum(1), "S": Z.sum()}),
+        run("late", {"G": rand(1, 4), "X": rand(2, 2, 3, 4)}, lambda G, X: X @ G),
         run("lifted", {"X": rand(1, 2, 3)}, lambda X: X**3),
         run("inlined", {"X": ints(1, -9, 9, 3), "W": rand(2, 3, 4)},
             lambda X, W: {"Y": X**3 + 1, "S": np.maximum((W**3).sum(1), 0)}),

@@ -148,9 +148,7 @@ fn add_entry(run: &mut Run, word: &str, rest: &str) -> Result<(), String> {
             return Err("a run has either results or one error".to_owned());
         }
         _ => {
-            return Err(format!(
-                "expected `run`, `size`, `in`, `out` or `error`, found `{word}`"
-            ));
+            return Err(format!("expected `run`, `size`, `in`, `out` or `error`, found `{word}`"));
         }
     }
     Ok(())
