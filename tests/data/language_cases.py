@@ -324,7 +324,8 @@ TABLE = {
         run("declared", {}, lambda: 2.0 + 1.0 + 0.0),
         run("twice", {"X": rand(1, 4)}, lambda X: np.append([0.0, 0.0], X)),
         run("order", {"X": rand(1, 4)}, lambda X: (X - 3) * 2 + 1),
-        run("grid", {"lo": 1.5, "step": -0.25}, lambda lo, step: lo + step * np.arange(3), {"N": 3}),
+        run("grid", {"lo": 1.5, "step": -0.25},
+            lambda lo, step: lo + step * np.arange(3), {"N": 3}),
     ],
     "run/r12_gather": [
         run("gather", {"X": rand(1, 5, 2), "T": [4, 0, 0, 3]}, lambda X, T: X[T]),
@@ -544,7 +545,8 @@ TABLE = {
     "run/functions_exp": [
         run("main", {"X": EXP[1:-1]}, exps), run("wide", {"X": EXP[1:-1]}, exps),
         run("main", {"X": [-87.0]}, exps), run("main", {"X": [INF, -INF, NAN]}, exps),
-        run("wide", {"X": [-700.0]}, exps), run("wide", {"X": [710.0, INF, -INF, NAN, -800.0]}, exps),
+        run("wide", {"X": [-700.0]}, exps),
+        run("wide", {"X": [710.0, INF, -INF, NAN, -800.0]}, exps),
     ],
     "run/functions_log": [
         run("main", {"X": LOG}, logs), run("wide", {"X": LOG}, logs),
