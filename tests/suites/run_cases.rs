@@ -131,6 +131,16 @@ fn stop_text(stop: &Stop) -> String {
 }
 
 #[test]
+fn every_library_function_has_a_case() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/std");
+    for name in tcc_ir::library::names() {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.tir")));
+        let text = text.unwrap_or_else(|_| panic!("no case for `{name}`"));
+        assert!(text.contains(&format!("{name}(")), "the case of `{name}` does not call it");
+    }
+}
+
+#[test]
 fn interpreter() {
     check_all(&|checked, f, inputs, sizes| {
         interpret(checked, &f.name, Machine, inputs, sizes).map_err(|e| stop_text(&e))
