@@ -55,7 +55,7 @@ fn interpreter_and_compiled_code_agree() {
     let (count, first) = (setting("TCC_DIFF_COUNT", 5000), setting("TCC_DIFF_SEED", 1));
     let options = Options::all();
     let (mut coverage, mut tally) = (Coverage::default(), Tally::default());
-    let (mut refused, mut undecided, mut invalid) = (Vec::new(), 0, 0);
+    let (mut refused, mut undecided, mut reordered, mut invalid) = (Vec::new(), 0, 0, 0);
     let mut failures = Vec::new();
     let start = Instant::now();
     for seed in first.. {
@@ -75,6 +75,7 @@ fn interpreter_and_compiled_code_agree() {
         match judge(&case, seed, &mut tally) {
             Verdict::Agree => {}
             Verdict::Undecided => undecided += 1,
+            Verdict::Reordered => reordered += 1,
             Verdict::Refused(why) => refused.push(why),
             Verdict::Differ(why) => {
                 let text = report(&case, seed, &why);
@@ -86,7 +87,7 @@ fn interpreter_and_compiled_code_agree() {
     let n = coverage.equations.len();
     println!("{n} programs in {:.0} s, {invalid} seeds without one", start.elapsed().as_secs_f64());
     println!("median of equations: {}", coverage.median_equations());
-    println!("undecided {undecided}, refused {}: {refused:?}", refused.len());
+    println!("undecided {undecided}, reordered {reordered}, refused {}: {refused:?}", refused.len());
     println!("{tally:?}\n{}", coverage.table());
     assert!(failures.is_empty(), "{} programs differ; see above", failures.len());
 }

@@ -51,6 +51,15 @@ fn tiny(dtype: DType) -> f64 {
     if dtype.compute() == DType::F32 { f64::powi(2.0, -149) } else { f64::from_bits(1) }
 }
 
+/// The least positive value of the type itself.
+fn storage_tiny(dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => f64::powi(2.0, -24),
+        DType::BF16 => f64::powi(2.0, -133),
+        _ => tiny(dtype),
+    }
+}
+
 impl Domain for Bounded {
     type Float = BoundedFloat;
 
@@ -114,7 +123,8 @@ impl Domain for Bounded {
             return *x;
         }
         let rounded = Scalar::from_f64(dtype, x.value).to_f64();
-        let own = if rounded == x.value { 0.0 } else { storage_unit(dtype) * x.value.abs() };
+        let own = storage_unit(dtype) * x.value.abs() + storage_tiny(dtype);
+        let own = if rounded == x.value { 0.0 } else { own };
         BoundedFloat { error: x.error + own, ..BoundedFloat::new(dtype, x.value, 0.0) }
     }
 

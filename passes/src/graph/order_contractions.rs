@@ -50,7 +50,8 @@ impl Split<'_> {
     fn equation(&mut self, strategy: Strategy) -> Option<Equation> {
         let e = self.equation;
         let reducer = e.reducer?;
-        if e.guard.is_some() {
+        // Without a sum the product stays in the order of the text.
+        if e.guard.is_some() || e.reduced_vars().is_empty() {
             return None;
         }
         let (product, operands) = operands(&e.body, reducer)?;

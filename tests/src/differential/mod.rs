@@ -11,7 +11,7 @@ mod layout;
 mod oracle;
 mod shrink;
 
-pub use compare::{Tally, identical, within_bounds};
+pub use compare::{Difference, Tally, identical, within_bounds};
 pub use engine::{
     Subject, Verdict, compare as compare_lowered, execute, judge, read, reference, show, stop_code,
 };

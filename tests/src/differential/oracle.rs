@@ -128,7 +128,13 @@ impl Domain for Oracle {
             Bounded.function(func, dtype, &exact).unwrap_or(exact[0])
         })?;
         let reorders = matches!(func, Func::Add | Func::Sub | Func::Mul | Func::Fma);
-        Ok(self.wrap(dtype, number, &all, reorders))
+        let mut r = self.wrap(dtype, number, &all, reorders);
+        if let (Func::Copysign, [_, sign]) = (func, args) {
+            // The sign of a NaN is open, and so is that of a number that may be 0.
+            let open = sign.value().is_nan() || (sign.error() > 0.0 && sign.value() == 0.0);
+            r.wild |= open || sign.value().abs() < sign.error();
+        }
+        Ok(r)
     }
 
     fn compare(&self, a: &Reference, b: &Reference) -> Result<Option<Ordering>, Stop> {
@@ -141,10 +147,7 @@ impl Domain for Oracle {
     }
 
     fn round(&self, dtype: DType, x: &Reference) -> Reference {
-        let mut number = Bounded.round(dtype, &x.number);
-        if number.error > 0.0 {
-            number.error += least(dtype);
-        }
+        let number = Bounded.round(dtype, &x.number);
         let mut r = self.wrap(dtype, number, &[x], false);
         if number.value.is_finite() && number.value.abs() > largest(dtype) * 1.01 && !r.wild {
             r.number.value = f64::INFINITY.copysign(number.value);
