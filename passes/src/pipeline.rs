@@ -11,7 +11,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tcc_ir::diag::Diagnostics;
 use tcc_ir::graph::{Checked, DerivedFact, Module, check};
-use tcc_ir::kernel;
+use tcc_ir::{kernel, program};
 use tcc_ir::target::Target;
 use tcc_ir::text::print_module;
 use thiserror::Error;
@@ -156,6 +156,9 @@ fn apply(
             }
             for k in next.kernels.values() {
                 kernel::verify_lowered(k).map_err(|d| findings(&d))?;
+            }
+            for p in next.programs.values() {
+                program::verify(p, &next.kernels).map_err(|d| findings(&d))?;
             }
             Ok((next, Changed(true)))
         }

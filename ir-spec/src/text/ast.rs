@@ -451,6 +451,8 @@ impl Expr {
 pub struct Kernel {
     /// Its name; `None` inside an `intrin`.
     pub name: Option<Name>,
+    /// `<M, N>`: sizes in order; empty if the types show them.
+    pub sizes: Vec<Name>,
     /// Parameters.
     pub params: Vec<Group>,
     /// Results.
@@ -481,7 +483,7 @@ pub enum KernelStmt {
     },
     /// `block name(v = e) where p { ... }`
     Block {
-        /// Its name.
+        /// Its name; empty if it has none.
         name: Name,
         /// Bindings.
         bindings: Vec<(Name, Expr)>,
@@ -502,6 +504,8 @@ pub enum KernelStmt {
     Repeat {
         /// The round.
         var: Name,
+        /// `0..`, where reaching the limit is no failure.
+        lo: Option<Expr>,
         /// The most rounds.
         limit: Expr,
         /// Ends the loop.
@@ -531,6 +535,8 @@ pub enum BlockStmt {
 pub struct Program {
     /// Its name.
     pub name: Name,
+    /// `<M, N>`: sizes in order; empty if the types show them.
+    pub sizes: Vec<Name>,
     /// Parameters.
     pub params: Vec<Group>,
     /// Results.
@@ -550,6 +556,8 @@ pub enum ProgramStmt {
     Buffer(Vec<Name>, TypeExpr, Vec<Attr>),
     /// `call k(A, B) -> C`
     Call(Name, Vec<Name>, Vec<Name>, Span),
+    /// `require T >= 1 || S == 0 @origin("...")`
+    Require(Expr, Vec<Attr>, Span),
     /// Dropped by recovery.
     Error,
 }

@@ -9,7 +9,7 @@ mod expr;
 
 use super::ast::{
     AssignOp, Attr, AttrArg, BlockStmt, Directive, Equation, Fact, File, Function, Group, Intrin,
-    Item, Kernel, KernelStmt, Modifier, Program, ProgramStmt, Rule, Schedule, Stmt, Stride, Target,
+    Item, Kernel, KernelStmt, Modifier, Name, Program, ProgramStmt, Rule, Schedule, Stmt, Stride, Target,
     TypeExpr,
 };
 use super::token::Comment;
@@ -234,7 +234,8 @@ impl Formatter<'_> {
         let header = header_end(&k.params, &k.results, &k.facts, start);
         self.begin(Span { end: header, ..k.span });
         let name = k.name.as_ref().map_or("", |n| n.text.as_str());
-        self.signature(&format!("{keyword}{name}"), &k.params, &k.results, &k.facts);
+        let sizes = size_list(&k.sizes);
+        self.signature(&format!("{keyword}{name}{sizes}"), &k.params, &k.results, &k.facts);
         self.braces(header, k.span, |out| k.body.iter().for_each(|s| out.kernel_stmt(s)));
     }
 
@@ -268,8 +269,8 @@ impl Formatter<'_> {
                     guard.as_ref().map_or(String::new(), |g| format!(" where {}", expr(g, false)));
                 let _ = writeln!(
                     self.out,
-                    "block {}({}){guard} {{",
-                    name.text,
+                    "block{}({}){guard} {{",
+                    if name.text.is_empty() { " ".to_owned() } else { format!(" {}", name.text) },
                     bindings.join(", ")
                 );
                 self.indent += 1;
@@ -294,9 +295,10 @@ impl Formatter<'_> {
                 let _ = write!(self.out, "alloc {}: {}", names.join(", "), type_expr(ty));
                 attrs.iter().for_each(|a| self.out.push_str(&format!(" {}", attr(a))));
             }
-            KernelStmt::Repeat { var, limit, until, body } => {
+            KernelStmt::Repeat { var, lo, limit, until, body } => {
+                let lo = lo.as_ref().map_or(String::new(), |e| format!("{}..", expr(e, false)));
                 let (limit, until) = (expr(limit, false), expr(until, false));
-                let _ = write!(self.out, "repeat {} in {limit} until {until}", var.text);
+                let _ = write!(self.out, "repeat {} in {lo}{limit} until {until}", var.text);
                 nested(self, body);
             }
             KernelStmt::Error => {}
@@ -322,7 +324,8 @@ impl Formatter<'_> {
     fn program(&mut self, p: &Program) {
         let header = header_end(&p.params, &p.results, &p.facts, p.name.span);
         self.begin(Span { end: header, ..p.span });
-        self.signature(&format!("program {}", p.name.text), &p.params, &p.results, &p.facts);
+        let head = format!("program {}{}", p.name.text, size_list(&p.sizes));
+        self.signature(&head, &p.params, &p.results, &p.facts);
         self.braces(header, p.span, |out| {
             for stmt in &p.body {
                 out.pad();
@@ -338,6 +341,10 @@ impl Formatter<'_> {
                         };
                         let (args, results) = (list(args), list(results));
                         let _ = write!(out.out, "call {}({args}) -> {results}", k.text);
+                    }
+                    ProgramStmt::Require(condition, attrs, _) => {
+                        let _ = write!(out.out, "require {}", expr(condition, false));
+                        attrs.iter().for_each(|a| out.out.push_str(&format!(" {}", attr(a))));
                     }
                     ProgramStmt::Error => {}
                 }
@@ -415,6 +422,11 @@ fn kernel_stmt_start(stmt: &KernelStmt) -> Span {
         KernelStmt::Error => Span::default(),
     };
     Span { end: span.start, ..span }
+}
+
+fn size_list(sizes: &[Name]) -> String {
+    let names: Vec<&str> = sizes.iter().map(|n| n.text.as_str()).collect();
+    if names.is_empty() { String::new() } else { format!("<{}>", names.join(", ")) }
 }
 
 fn group(g: &Group) -> String {
