@@ -31,6 +31,8 @@ pub enum Run {
     Graph(fn(&mut Module, &Settings) -> Changed),
     /// From the graph level to programs and kernels.
     Lower,
+    /// Applies the module's schedules to its kernels.
+    Schedule,
 }
 
 /// The passes, in the order of a usual pipeline.
@@ -88,6 +90,12 @@ pub const PASSES: &[Pass] = &[
         about: "makes programs and kernels of functions",
         options: &[("strided", &["false", "true"]), ("vectorize", &["true", "false"])],
         run: Run::Lower,
+    },
+    Pass {
+        name: "schedule",
+        about: "applies the schedules of the module to its kernels",
+        options: &[],
+        run: Run::Schedule,
     },
 ];
 

@@ -6,6 +6,7 @@
 use crate::graph::Changed;
 use crate::lower;
 use crate::pass::{self, PASSES, Pass, Run, Settings};
+use crate::schedule::apply_all;
 use indexmap::IndexMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -161,6 +162,11 @@ fn apply(
                 program::verify(p, &next.kernels).map_err(|d| findings(&d))?;
             }
             Ok((next, Changed(true)))
+        }
+        Run::Schedule => {
+            let next = apply_all(module).map_err(|d| findings(&d))?;
+            let changed = next.kernels != module.kernels;
+            Ok((next, Changed(changed)))
         }
     }
 }

@@ -1,4 +1,5 @@
 //! What the suites share.
 
+pub mod filetest;
 pub mod golden;
 pub mod programs;

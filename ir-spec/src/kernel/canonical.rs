@@ -14,10 +14,20 @@ use indexmap::IndexSet;
 
 /// The same kernel with ids in the order of its text and names that differ.
 pub fn canonical(kernel: &Kernel) -> Kernel {
+    rebuild(kernel, true)
+}
+
+/// The same kernel with ids in the order of its text; names stay.
+pub fn renumbered(kernel: &Kernel) -> Kernel {
+    rebuild(kernel, false)
+}
+
+fn rebuild(kernel: &Kernel, rename: bool) -> Kernel {
     let mut names: IndexSet<String> = kernel.sizes.values().map(|s| s.name.clone()).collect();
     names.extend(super::visible_buffers(kernel).map(|t| name_of(kernel, t)));
     let mut c = Canonical {
         old: kernel,
+        rename,
         buffers: PrimaryMap::new(),
         vars: PrimaryMap::new(),
         tensors: SecondaryMap::with_default(TensorId::reserved_value()),
@@ -69,6 +79,8 @@ fn name_of(kernel: &Kernel, t: TensorId) -> String {
 
 struct Canonical<'a> {
     old: &'a Kernel,
+    /// True if names are made to differ.
+    rename: bool,
     buffers: PrimaryMap<TensorId, super::Buffer>,
     vars: PrimaryMap<VarId, String>,
     tensors: SecondaryMap<TensorId, TensorId>,
@@ -81,10 +93,10 @@ struct Canonical<'a> {
 
 impl Canonical<'_> {
     /// The name, or one derived from it, that no one in `taken` or this kernel has.
-    fn distinct(&self, name: &str, taken: &dyn Fn(&str) -> bool) -> String {
+    fn named(&self, name: &str, taken: &dyn Fn(&str) -> bool) -> String {
         let name = if name.is_empty() { "x" } else { name };
         let free = |n: &str| !taken(n);
-        if free(name) {
+        if !self.rename || free(name) {
             return name.to_owned();
         }
         let numbered = (1..).map(|k| format!("{name}_{k}"));
@@ -95,7 +107,7 @@ impl Canonical<'_> {
         let Some(b) = self.old.buffers.get(t) else { return t };
         let mut b = b.clone();
         let size = |n: &str| self.old.sizes.values().any(|s| s.name == n);
-        b.name = self.distinct(&b.name, &|n| size(n) || self.used.contains(n));
+        b.name = self.named(&b.name, &|n| size(n) || self.used.contains(n));
         self.used.insert(b.name.clone());
         self.names.insert(b.name.clone());
         let new = self.buffers.push(b);
@@ -105,7 +117,7 @@ impl Canonical<'_> {
 
     fn var(&mut self, v: VarId) -> VarId {
         let old = self.old.vars.get(v).map_or("", String::as_str);
-        let name = self.distinct(old, &|n| self.names.contains(n) || self.used.contains(n));
+        let name = self.named(old, &|n| self.names.contains(n) || self.used.contains(n));
         self.used.insert(name.clone());
         let new = self.vars.push(name);
         self.symbols[v] = new;
@@ -168,7 +180,7 @@ impl Canonical<'_> {
         let (mut iters, mut held) = (Vec::new(), Vec::new());
         for ((v, _), value) in b.iters.iter().zip(values) {
             let old = self.old.vars.get(*v).map_or("", String::as_str);
-            let name = self.distinct(old, &|n| self.names.contains(n) || own.contains(n));
+            let name = self.named(old, &|n| self.names.contains(n) || own.contains(n));
             own.insert(name.clone());
             if self.used.insert(name.clone()) {
                 held.push(name.clone());

@@ -15,7 +15,7 @@ mod print;
 pub mod regions;
 pub mod verify;
 
-pub use canonical::{canonical, canonical_program};
+pub use canonical::{canonical, canonical_program, renumbered};
 pub use names::KernelNames;
 pub use print::print_kernel;
 pub use verify::{verify, verify_lowered};

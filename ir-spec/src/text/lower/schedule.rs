@@ -13,8 +13,9 @@ pub(super) fn lower_schedule(module: &mut ModuleCx, s: &ast::Schedule) -> Result
         let message = format!("kernel `{}` has two schedules", name.text);
         return Err(module.error(Diagnostic::new(Code::Name, name.span, message)));
     }
+    // Kernels of functions are made later.
     let known = &module.declared_kernels;
-    if !known.contains(&name.text) {
+    if !known.contains(&name.text) && module.declared.is_empty() {
         let names = known.iter().map(String::as_str);
         let d = unknown_name("kernel", &name.text, name.span, names);
         return Err(module.error(d));
