@@ -115,8 +115,8 @@ pub enum Refusal {
     },
     /// Iterations depend on each other and would change their order.
     #[error(
-        "block `{from}` and block `{to}` access `{buffer}` in iterations whose order loops {loops} \
-         decide, and the new order is another", loops = list(loops)
+        "iterations of loops {loops} must keep their order: {blocks} elements of `{buffer}`",
+        loops = list(loops), blocks = sharing(from, to)
     )]
     Dependence {
         /// A block.
@@ -147,6 +147,14 @@ pub enum Refusal {
 fn list(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+fn sharing(from: &str, to: &str) -> String {
+    if from == to {
+        format!("block `{from}` shares")
+    } else {
+        format!("blocks `{from}` and `{to}` share")
+    }
 }
 
 /// Applies a schedule to its kernel. On an error nothing has happened.

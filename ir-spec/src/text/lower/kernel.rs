@@ -21,7 +21,13 @@ pub(super) fn lower_kernel(module: &mut ModuleCx, k: &ast::Kernel) -> Result<(),
         let message = format!("kernel `{}` is declared twice", name.text);
         return Err(module.error(Diagnostic::new(Code::Name, name.span, message)));
     }
-    let signature = signature(module, &name.text, &k.sizes, (&k.params, &k.results), &k.facts)?;
+    // A kernel may read what its results hold, said or not.
+    let plain = |g: &ast::Group| match g.modifier {
+        Modifier::Inout => ast::Group { modifier: Modifier::None, ..g.clone() },
+        Modifier::None | Modifier::Param => g.clone(),
+    };
+    let results: Vec<ast::Group> = k.results.iter().map(plain).collect();
+    let signature = signature(module, &name.text, &k.sizes, (&k.params, &results), &k.facts)?;
     let kernel = Kernel { name: name.text.clone(), ..Kernel::default() };
     let mut cx = KernelCx {
         module,
@@ -152,7 +158,7 @@ impl KernelCx<'_> {
         let mut outcome = Ok(());
         let mut scopes = Vec::new();
         for g in groups {
-            let scope = self.argument_scope(g);
+            let scope = self.argument_scope(k, g);
             outcome = outcome.and(scope.map(|_| ()));
             scopes.extend(g.names.iter().map(|_| scope.unwrap_or(Scope::Global)));
         }
@@ -179,7 +185,12 @@ impl KernelCx<'_> {
         outcome
     }
 
-    fn argument_scope(&mut self, g: &ast::Group) -> Result<Scope, Reported> {
+    fn argument_scope(&mut self, k: &ast::Kernel, g: &ast::Group) -> Result<Scope, Reported> {
+        let result = k.results.iter().any(|r| std::ptr::eq(r, g));
+        if g.modifier == Modifier::Inout && !result {
+            let message = "`inout` stands before a result that the kernel updates";
+            return Err(self.error(Diagnostic::new(Code::Parse, g.ty.span, message)));
+        }
         if g.modifier == Modifier::Param {
             let d = Diagnostic::new(Code::Parse, g.ty.span, "`param` belongs to programs");
             return Err(self.error(d));

@@ -24,12 +24,17 @@ pub(super) fn lower_program(module: &mut ModuleCx, p: &ast::Program) -> Result<(
     }
     // Facts are guards: they may say for which sizes they are not needed.
     let signature = signature(module, &name.text, &p.sizes, (&p.params, &p.results), &[]);
-    let (signature, ()) = (signature?, outcome?);
+    let signature = signature?;
     let open = p.sizes.is_empty();
     let mut cx = ProgramCx { module, program: Program::default(), signature, open };
     cx.program.name = name.text.clone();
     cx.arguments();
-    let mut outcome = Ok(());
+    for n in p.params.iter().chain(&p.results).flat_map(|g| &g.names) {
+        if cx.signature.size_by_name(&n.text).is_some() {
+            let message = format!("`{}` is a size and cannot be a buffer", n.text);
+            outcome = Err(cx.module.error(Diagnostic::new(Code::Name, n.span, message)));
+        }
+    }
     for fact in &p.facts {
         outcome = outcome.and(cx.declared_guard(fact));
     }

@@ -67,7 +67,11 @@ fn plain(d: &ast::Directive, outputs: usize) -> Result<(), Box<Diagnostic>> {
     if d.outputs.len() != outputs {
         let message = match outputs {
             0 => format!("`{}` makes no new loops", d.name.text),
-            _ => format!("`{}` makes {outputs} loops, but {} names are given", d.name.text, d.outputs.len()),
+            _ => format!(
+                "`{}` makes {outputs} loops, but names are given for {}",
+                d.name.text,
+                d.outputs.len()
+            ),
         };
         return Err(mistake(Code::Rank, d.span, message));
     }
