@@ -3,3 +3,4 @@
 pub mod filetest;
 pub mod golden;
 pub mod programs;
+pub mod random;

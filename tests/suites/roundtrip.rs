@@ -6,6 +6,7 @@ use tcc_ir::span::Sources;
 use tcc_ir::text::{print_module, read_module};
 use tcc_passes::pipeline::{self, Pipeline};
 use tcc_tests::programs::DEFAULT;
+use tcc_tests::random;
 
 fn golden_texts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tir");
@@ -56,5 +57,63 @@ fn every_level_of_the_golden_programs_reads_back() {
         }
         assert_eq!(back.programs, module.programs, "{text}");
         assert_eq!(print_module(&back), text);
+    }
+}
+
+/// The first line in which two texts differ.
+fn difference(a: &str, b: &str) -> String {
+    // Positions are not part of what a construct is.
+    let position = |x: &str| x.contains("start: ") || x.contains("end: ");
+    let differ = |(x, y): &(&str, &str)| x != y && !position(x);
+    let lines = a.lines().zip(b.lines()).find(differ);
+    lines.map_or("none".to_owned(), |(x, y)| format!("\n{x}\n{y}"))
+}
+
+#[test]
+fn random_kernels_read_back() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    for n in 0..3000 {
+        let kernel = random::kernel(&mut rng, "k");
+        let text = tcc_ir::kernel::print_kernel(&kernel);
+        let module = match parse_kernel(&text) {
+            Ok(module) => module,
+            // What a kernel must satisfy beyond its grammar is another matter.
+            Err(message) if message.starts_with("E-KERNEL") => continue,
+            Err(message) => panic!("case {n}: {message}\n{text}"),
+        };
+        let back = &module.kernels["k"];
+        let again = tcc_ir::kernel::print_kernel(back);
+        assert_eq!(again, text, "case {n}: {}", difference(&text, &again));
+        let (x, y) = (format!("{back:#?}"), format!("{kernel:#?}"));
+        assert!(*back == kernel, "case {n}: {}\n{text}", difference(&x, &y));
+    }
+}
+
+fn parse_kernel(text: &str) -> Result<Module, String> {
+    let mut sources = Sources::default();
+    read_module(&mut sources, "k.tir", text)
+        .map(|(m, _)| m)
+        .map_err(|d| tcc_ir::diag::render_plain(&d, &sources))
+}
+
+#[test]
+fn random_programs_and_schedules_read_back() {
+    let mut rng = fastrand::Rng::with_seed(2);
+    for n in 0..1500 {
+        let (program, kernels) = random::program(&mut rng);
+        let mut module = Module::default();
+        module.programs.insert(program.name.clone(), program);
+        for k in kernels {
+            let loops: Vec<String> = k.vars.values().cloned().collect();
+            let schedule = random::schedule(&mut rng, &k.name, &loops);
+            module.schedules.insert(k.name.clone(), schedule);
+            module.kernels.insert(k.name.clone(), k);
+        }
+        let text = print_module(&module);
+        match parse_kernel(&text) {
+            Ok(back) => assert!(back == module, "case {n}: {text}"),
+            Err(message) if message.starts_with("E-KERNEL") => {}
+            Err(message) => panic!("case {n}: {message}\n{text}"),
+        }
     }
 }
