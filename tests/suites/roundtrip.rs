@@ -6,7 +6,7 @@ use tcc_ir::span::Sources;
 use tcc_ir::text::{print_module, read_module};
 use tcc_passes::pipeline::{self, Pipeline};
 use tcc_tests::programs::DEFAULT;
-use tcc_tests::random;
+use tcc_tests::{random, random_text};
 
 fn golden_texts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tir");
@@ -72,6 +72,7 @@ fn difference(a: &str, b: &str) -> String {
 #[test]
 fn random_kernels_read_back() {
     let mut rng = fastrand::Rng::with_seed(1);
+    let mut read = 0;
     for n in 0..3000 {
         let kernel = random::kernel(&mut rng, "k");
         let text = tcc_ir::kernel::print_kernel(&kernel);
@@ -86,7 +87,9 @@ fn random_kernels_read_back() {
         assert_eq!(again, text, "case {n}: {}", difference(&text, &again));
         let (x, y) = (format!("{back:#?}"), format!("{kernel:#?}"));
         assert!(*back == kernel, "case {n}: {}\n{text}", difference(&x, &y));
+        read += 1;
     }
+    assert!(read > 1000, "only {read} kernels are well formed");
 }
 
 fn parse_kernel(text: &str) -> Result<Module, String> {
@@ -99,6 +102,7 @@ fn parse_kernel(text: &str) -> Result<Module, String> {
 #[test]
 fn random_programs_and_schedules_read_back() {
     let mut rng = fastrand::Rng::with_seed(2);
+    let mut read = 0;
     for n in 0..1500 {
         let (program, kernels) = random::program(&mut rng);
         let mut module = Module::default();
@@ -111,9 +115,76 @@ fn random_programs_and_schedules_read_back() {
         }
         let text = print_module(&module);
         match parse_kernel(&text) {
-            Ok(back) => assert!(back == module, "case {n}: {text}"),
+            Ok(back) => {
+                assert!(back == module, "case {n}: {text}");
+                read += 1;
+            }
             Err(message) if message.starts_with("E-KERNEL") => {}
             Err(message) => panic!("case {n}: {message}\n{text}"),
+        }
+    }
+    assert!(read > 500, "only {read} programs are well formed");
+}
+
+#[test]
+fn random_functions_read_back() {
+    let mut rng = fastrand::Rng::with_seed(3);
+    let mut read = 0;
+    for n in 0..2500 {
+        let text = random_text::function(&mut rng);
+        // What a text must satisfy beyond its grammar is another matter.
+        let Ok(module) = parse_kernel(&text) else { continue };
+        let printed = print_module(&module);
+        match parse_kernel(&printed) {
+            Ok(back) => {
+                let again = print_module(&back);
+                let line = difference(&printed, &again);
+                assert!(printed == again, "case {n}: {line}\n{text}\n{printed}");
+                for (name, f) in &module.functions {
+                    assert!(Some(f) == back.functions.get(name), "case {n}: `{name}`\n{printed}");
+                }
+            }
+            Err(message) => panic!("case {n}: {message}\n{text}\n{printed}"),
+        }
+        read += 1;
+    }
+    assert!(read > 1500, "only {read} functions are well formed");
+}
+
+fn comments(text: &str) -> Vec<String> {
+    let file = tcc_ir::text::parse(text, Default::default()).0;
+    file.comments.iter().map(|c| c.text.trim_end().to_owned()).collect()
+}
+
+/// The text in the house style.
+fn formatted(text: &str) -> String {
+    let (file, mistakes) = tcc_ir::text::parse(text, Default::default());
+    assert!(!mistakes.has_errors(), "{mistakes:?}\n{text}");
+    tcc_ir::text::format::format(&file, text)
+}
+
+#[test]
+fn formatting_keeps_meaning_and_comments() {
+    let mut rng = fastrand::Rng::with_seed(4);
+    for n in 0..1500 {
+        let text = if n % 2 == 0 {
+            random_text::function(&mut rng)
+        } else {
+            let (program, kernels) = random::program(&mut rng);
+            let mut text = tcc_ir::program::print_program(&program);
+            kernels.iter().for_each(|k| text.push_str(&tcc_ir::kernel::print_kernel(k)));
+            text
+        };
+        let text = random_text::commented(&mut rng, &text);
+        let once = formatted(&text);
+        let twice = formatted(&once);
+        assert!(once == twice, "case {n}: {}\n{text}\n{once}", difference(&once, &twice));
+        let (mut before, mut after) = (comments(&text), comments(&once));
+        before.sort();
+        after.sort();
+        assert_eq!(before, after, "case {n}\n{text}\n{once}");
+        if let (Ok(a), Ok(b)) = (parse_kernel(&text), parse_kernel(&once)) {
+            assert!(a == b, "case {n}\n{text}\n{once}");
         }
     }
 }

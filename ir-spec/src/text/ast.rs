@@ -446,6 +446,15 @@ impl Expr {
     }
 }
 
+/// A statement with its place.
+#[derive(Clone, Debug)]
+pub struct Spanned<T> {
+    /// The statement.
+    pub node: T,
+    /// From its first word to its last.
+    pub span: Span,
+}
+
 /// A loop-nest kernel.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -460,7 +469,7 @@ pub struct Kernel {
     /// Facts.
     pub facts: Vec<Fact>,
     /// Statements.
-    pub body: Vec<KernelStmt>,
+    pub body: Vec<Spanned<KernelStmt>>,
     /// The whole item.
     pub span: Span,
 }
@@ -479,7 +488,7 @@ pub enum KernelStmt {
         /// `parallel` and the like.
         kind: Option<Name>,
         /// Body.
-        body: Vec<KernelStmt>,
+        body: Vec<Spanned<KernelStmt>>,
     },
     /// `block name(v = e) where p { ... }`
     Block {
@@ -490,12 +499,12 @@ pub enum KernelStmt {
         /// `where`
         guard: Option<Expr>,
         /// Body.
-        body: Vec<BlockStmt>,
+        body: Vec<Spanned<BlockStmt>>,
         /// The header.
         span: Span,
     },
-    /// `if p { ... } else { ... }`
-    If(Expr, Vec<KernelStmt>, Vec<KernelStmt>),
+    /// `if p { ... } else { ... }`; the place of the part before `else`.
+    If(Expr, Vec<Spanned<KernelStmt>>, Vec<Spanned<KernelStmt>>, Span),
     /// `let n = e`
     Let(Name, Expr),
     /// `alloc A: f32[4] @register`
@@ -511,7 +520,7 @@ pub enum KernelStmt {
         /// Ends the loop.
         until: Expr,
         /// Body.
-        body: Vec<KernelStmt>,
+        body: Vec<Spanned<KernelStmt>>,
     },
     /// Dropped by recovery.
     Error,
@@ -544,7 +553,7 @@ pub struct Program {
     /// Facts.
     pub facts: Vec<Fact>,
     /// Statements.
-    pub body: Vec<ProgramStmt>,
+    pub body: Vec<Spanned<ProgramStmt>>,
     /// The whole item.
     pub span: Span,
 }
@@ -555,9 +564,9 @@ pub enum ProgramStmt {
     /// `buffer T: f32[N] @offset(0)`
     Buffer(Vec<Name>, TypeExpr, Vec<Attr>),
     /// `call k(A, B) -> C`
-    Call(Name, Vec<Name>, Vec<Name>, Span),
+    Call(Name, Vec<Name>, Vec<Name>),
     /// `require T >= 1 || S == 0 @origin("...")`
-    Require(Expr, Vec<Attr>, Span),
+    Require(Expr, Vec<Attr>),
     /// Dropped by recovery.
     Error,
 }

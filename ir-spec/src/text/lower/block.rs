@@ -6,7 +6,7 @@ use crate::diag::{Code, Diagnostic};
 use crate::kernel::{Block, Scope, Store, Update};
 use crate::scalar::{Expr, Reducer, Subscript};
 use crate::span::Span;
-use crate::text::ast::{self, AssignOp, BlockStmt};
+use crate::text::ast::{self, AssignOp, BlockStmt, Spanned};
 use crate::{TensorId, VarId};
 
 impl KernelCx<'_> {
@@ -15,7 +15,7 @@ impl KernelCx<'_> {
         name: &ast::Name,
         bindings: &[(ast::Name, ast::Expr)],
         guard: Option<&ast::Expr>,
-        body: &[BlockStmt],
+        body: &[Spanned<BlockStmt>],
         span: Span,
     ) -> Result<Block, Reported> {
         let values: Vec<_> =
@@ -38,7 +38,7 @@ impl KernelCx<'_> {
     fn block_inside(
         &mut self,
         guard: Option<&ast::Expr>,
-        body: &[BlockStmt],
+        body: &[Spanned<BlockStmt>],
         span: Span,
     ) -> Result<Inside, Reported> {
         let guard = guard.map(|g| self.predicate(g)).transpose();
@@ -46,7 +46,7 @@ impl KernelCx<'_> {
         let (mut init, mut equation) = (None, None);
         let mut outcome = Ok(());
         for stmt in body {
-            let (place, repeated) = match stmt {
+            let (place, repeated) = match &stmt.node {
                 BlockStmt::Let(name, ty, e) => {
                     let one = self.block_let(name, ty, e);
                     lets = match (lets, one) {

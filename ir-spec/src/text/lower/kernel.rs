@@ -10,7 +10,7 @@ use crate::diag::{Code, Diagnostic};
 use crate::graph::Function;
 use crate::int::IntExpr;
 use crate::kernel::{Buffer, For, Kernel, LoopKind, Repeat, Scope, Stmt, verify};
-use crate::text::ast::{self, KernelStmt, Modifier, Stride};
+use crate::text::ast::{self, KernelStmt, Modifier, Spanned, Stride};
 use crate::{TensorId, VarId};
 use tcc_abi::DType;
 
@@ -220,12 +220,12 @@ impl KernelCx<'_> {
         }
     }
 
-    pub(super) fn body(&mut self, body: &[KernelStmt]) -> Result<Vec<Stmt>, Reported> {
+    pub(super) fn body(&mut self, body: &[Spanned<KernelStmt>]) -> Result<Vec<Stmt>, Reported> {
         let (buffers, vars) = (self.buffers.len(), self.vars.len());
         let mut out = Vec::new();
         let mut outcome = Ok(());
         for s in body {
-            match self.stmt(s) {
+            match self.stmt(&s.node) {
                 Ok(stmts) => out.extend(stmts),
                 Err(Reported) => outcome = Err(Reported),
             }
@@ -245,7 +245,7 @@ impl KernelCx<'_> {
                 let block = self.block(name, bindings, guard.as_ref(), body, *span)?;
                 Ok(vec![Stmt::Block(block)])
             }
-            KernelStmt::If(p, then, otherwise) => {
+            KernelStmt::If(p, then, otherwise, _) => {
                 let condition = self.predicate(p);
                 let then = self.body(then);
                 let otherwise = self.body(otherwise);
@@ -279,7 +279,7 @@ impl KernelCx<'_> {
         name: &ast::Name,
         (lo, hi): (Option<&ast::Expr>, &ast::Expr),
         kind: Option<&ast::Name>,
-        body: &[KernelStmt],
+        body: &[Spanned<KernelStmt>],
     ) -> Result<Stmt, Reported> {
         let lo = match lo {
             Some(e) => self.int_only(e, "a loop bound"),
@@ -311,7 +311,7 @@ impl KernelCx<'_> {
         name: &ast::Name,
         (lo, limit): (Option<&ast::Expr>, &ast::Expr),
         until: &ast::Expr,
-        body: &[KernelStmt],
+        body: &[Spanned<KernelStmt>],
     ) -> Result<Stmt, Reported> {
         let from_zero = match lo.map(|e| self.int_only(e, "the first round")).transpose()? {
             Some(e) if e.as_constant() != Some(0) => {

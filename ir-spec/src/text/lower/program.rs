@@ -40,7 +40,7 @@ pub(super) fn lower_program(module: &mut ModuleCx, p: &ast::Program) -> Result<(
     }
     cx.open = false;
     for stmt in &p.body {
-        outcome = outcome.and(cx.stmt(stmt));
+        outcome = outcome.and(cx.stmt(&stmt.node));
     }
     let mut program = cx.program;
     program.sizes = cx.signature.sizes;
@@ -116,8 +116,8 @@ impl ProgramCx<'_> {
     fn stmt(&mut self, stmt: &ProgramStmt) -> Result<(), Reported> {
         match stmt {
             ProgramStmt::Buffer(names, ty, attrs) => self.buffer(names, ty, attrs),
-            ProgramStmt::Call(kernel, args, results, _) => self.call(kernel, args, results),
-            ProgramStmt::Require(condition, attrs, _) => self.require(condition, attrs),
+            ProgramStmt::Call(kernel, args, results) => self.call(kernel, args, results),
+            ProgramStmt::Require(condition, attrs) => self.require(condition, attrs),
             ProgramStmt::Error => Err(Reported),
         }
     }
