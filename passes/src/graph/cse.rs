@@ -2,6 +2,7 @@
 //!
 //! **Ensures** no two intermediates that are defined by single nodes have equal equations.
 
+use super::dce::remove_tensors;
 use super::{Changed, reorder, take_apart};
 use indexmap::IndexMap;
 use tcc_ir::TensorId;
@@ -46,6 +47,9 @@ pub fn cse(f: &mut Function) -> Changed {
         }
         reorder(f, pending);
         if renamed.is_empty() {
+            if changed {
+                remove_tensors(f);
+            }
             return Changed(changed);
         }
         changed = true;

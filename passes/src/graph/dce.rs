@@ -34,7 +34,7 @@ pub fn dce(f: &mut Function) -> Changed {
 }
 
 /// Renumbers tensors so that only used ones are left.
-fn remove_tensors(f: &mut Function) {
+pub(super) fn remove_tensors(f: &mut Function) {
     use cranelift_entity::{PrimaryMap, SecondaryMap};
     use tcc_ir::graph::Role;
     use tcc_ir::scalar::{Expr, Read};

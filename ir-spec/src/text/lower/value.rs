@@ -182,10 +182,10 @@ impl StatementCx<'_, '_> {
     fn take_apart<'h>(&self, h: &'h Hir, bound: &Bound) -> Term<'h> {
         let mut term = Term { negative: false, items: Vec::new(), reduced: Vec::new() };
         let mut inner = h;
-        while let HirKind::Neg(a) = &inner.kind
+        if let HirKind::Neg(a) = &inner.kind
             && !a.is_factor()
         {
-            term.negative = !term.negative;
+            term.negative = true;
             inner = a;
         }
         self.take_factors(inner, bound, Op::Mul, true, &mut term.items);
@@ -234,8 +234,8 @@ impl StatementCx<'_, '_> {
         let mut open = false;
         h.free_indices(&mut |v, _| open |= !bound.contains(v));
         if factors.iter().all(|(op, _)| *op == ProductOp::Mul) {
-            // A product of constants is one exact constant.
-            return open || self.infer(h).is_some();
+            // Without an index to be summed the product is computed as written.
+            return open;
         }
         let remainder = factors.iter().any(|(op, _)| *op == ProductOp::Rem);
         open && !remainder && !self.infer(h).is_some_and(DType::is_int)
