@@ -129,8 +129,8 @@ fn execute(command: &Command, name: &str, text: &str) -> Result<String, String> 
     if command.name == "fail" {
         return mistakes(&mut sources, name, text);
     }
-    let (module, warnings) = read_module(&mut sources, name, text)
-        .map_err(|d| render_plain(&d, &sources))?;
+    let (module, warnings) =
+        read_module(&mut sources, name, text).map_err(|d| render_plain(&d, &sources))?;
     let rendered = |d: &Diagnostics| render_plain(d, &sources);
     match command.name.as_str() {
         "parse" => Ok(print_module(&module)),

@@ -79,14 +79,7 @@ pub fn kernel(rng: &mut Rng, name: &str) -> Kernel {
         sizes.push(size(n));
     }
     let k = Kernel { name: name.to_owned(), sizes, ..Kernel::default() };
-    let mut m = Maker {
-        rng,
-        k,
-        readable: vec![],
-        writable: vec![],
-        loops: vec![],
-        own: vec![],
-    };
+    let mut m = Maker { rng, k, readable: vec![], writable: vec![], loops: vec![], own: vec![] };
     m.arguments();
     for _ in 0..m.rng.usize(..2) {
         let symbols = m.size_symbols();
@@ -218,9 +211,7 @@ impl Maker<'_> {
         let lo = IntExpr::constant(if self.rng.bool() { 0 } else { self.rng.i64(0..5) });
         let hi = match kind {
             LoopKind::Unroll => IntExpr::constant(self.rng.i64(1..9)),
-            LoopKind::Serial | LoopKind::Parallel | LoopKind::Vectorize => {
-                int(self.rng, &sizes, 2)
-            }
+            LoopKind::Serial | LoopKind::Parallel | LoopKind::Vectorize => int(self.rng, &sizes, 2),
         };
         let var = self.var();
         self.loops.push(var);
@@ -264,10 +255,8 @@ impl Maker<'_> {
         // Data-dependent subscripts are checked when the kernel runs.
         let rank = self.k.buffers[buffer].shape.len();
         let subscripts = (0..rank).map(|_| self.data_subscript()).collect();
-        let reducers: Vec<Reducer> = Reducer::ALL
-            .into_iter()
-            .filter(|r| r.accepts(dtype) && r.func().is_some())
-            .collect();
+        let reducers: Vec<Reducer> =
+            Reducer::ALL.into_iter().filter(|r| r.accepts(dtype) && r.func().is_some()).collect();
         let value = self.expr(dtype, 3);
         let product = matches!(&value, Expr::Apply(Func::Mul, _)) && dtype.is_float();
         let update = match self.rng.u8(..3) {
@@ -286,12 +275,8 @@ impl Maker<'_> {
 
     /// A read of some buffer of the type, if there is one.
     fn read(&mut self, dtype: DType) -> Option<Expr> {
-        let fitting: Vec<TensorId> = self
-            .readable
-            .iter()
-            .copied()
-            .filter(|t| self.k.buffers[*t].dtype == dtype)
-            .collect();
+        let fitting: Vec<TensorId> =
+            self.readable.iter().copied().filter(|t| self.k.buffers[*t].dtype == dtype).collect();
         if fitting.is_empty() {
             return None;
         }
@@ -326,7 +311,10 @@ impl Maker<'_> {
     /// An expression of the type.
     fn expr(&mut self, dtype: DType, depth: usize) -> Expr {
         if depth == 0 {
-            return self.read(dtype).filter(|_| self.rng.bool()).unwrap_or_else(|| self.literal(dtype));
+            return self
+                .read(dtype)
+                .filter(|_| self.rng.bool())
+                .unwrap_or_else(|| self.literal(dtype));
         }
         let deeper = |m: &mut Self| m.expr(dtype, depth - 1);
         match self.rng.u8(..10) {
@@ -385,7 +373,9 @@ impl Maker<'_> {
                 }
                 Expr::Compare(one_of(self.rng, &COMPARISONS), a, b)
             }
-            1 if !self.k.params.is_empty() => Expr::Contiguous(one_of(self.rng, &self.k.params.clone())),
+            1 if !self.k.params.is_empty() => {
+                Expr::Contiguous(one_of(self.rng, &self.k.params.clone()))
+            }
             2 => {
                 let dtype = one_of(self.rng, &[DType::F32, DType::I64, DType::U8]);
                 let (a, b) = (self.expr(dtype, depth - 1), self.expr(dtype, depth - 1));
@@ -394,7 +384,11 @@ impl Maker<'_> {
             3 => Expr::Apply(Func::Not, vec![self.expr(DType::Bool, depth - 1)]),
             _ => {
                 let func = one_of(self.rng, &[Func::And, Func::Or, Func::Xor]);
-                Expr::binary(func, self.expr(DType::Bool, depth - 1), self.expr(DType::Bool, depth - 1))
+                Expr::binary(
+                    func,
+                    self.expr(DType::Bool, depth - 1),
+                    self.expr(DType::Bool, depth - 1),
+                )
             }
         }
     }
@@ -423,7 +417,8 @@ pub fn program(rng: &mut Rng) -> (Program, Vec<Kernel>) {
     let mut bind = |p: &mut Program, t: TensorId, role: Role| {
         let b = &first.buffers[t];
         let name = format!("b{}", p.buffers.len());
-        let offset = (role == Role::Intermediate).then(|| IntExpr::constant(64) * int(rng, &symbols, 1));
+        let offset =
+            (role == Role::Intermediate).then(|| IntExpr::constant(64) * int(rng, &symbols, 1));
         let (dtype, shape) = (b.dtype, b.shape.clone());
         p.buffers.push(ProgramBuffer { name, dtype, shape, role, offset })
     };

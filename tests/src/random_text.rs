@@ -153,7 +153,8 @@ impl Writer<'_> {
                 return self.floats.push((name, vec!['K', 'N']));
             }
             11 => {
-                let attribute = ["@acc(f64)", "@tol(1e-3)", "@exact", "@reassociate", "@budget(4KiB)"];
+                let attribute =
+                    ["@acc(f64)", "@tol(1e-3)", "@exact", "@reassociate", "@budget(4KiB)"];
                 let attribute = attribute[self.rng.usize(..5)];
                 self.lines.push(format!("{name}[i] = A[i,j] * W[j] {attribute}"));
                 return self.floats.push((name, vec!['N']));

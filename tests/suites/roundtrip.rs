@@ -11,7 +11,8 @@ use tcc_tests::{random, random_text};
 fn golden_texts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tir");
     let files = std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path());
-    let mut files: Vec<PathBuf> = files.filter(|p| p.extension().is_some_and(|e| e == "tir")).collect();
+    let mut files: Vec<PathBuf> =
+        files.filter(|p| p.extension().is_some_and(|e| e == "tir")).collect();
     files.sort();
     assert_eq!(files.len(), 23);
     files
@@ -73,7 +74,7 @@ fn difference(a: &str, b: &str) -> String {
 fn random_kernels_read_back() {
     let mut rng = fastrand::Rng::with_seed(1);
     let mut read = 0;
-    for n in 0..3000 {
+    for n in 0..2000 {
         let kernel = random::kernel(&mut rng, "k");
         let text = tcc_ir::kernel::print_kernel(&kernel);
         let module = match parse_kernel(&text) {
@@ -89,7 +90,7 @@ fn random_kernels_read_back() {
         assert!(*back == kernel, "case {n}: {}\n{text}", difference(&x, &y));
         read += 1;
     }
-    assert!(read > 1000, "only {read} kernels are well formed");
+    assert!(read > 700, "only {read} kernels are well formed");
 }
 
 fn parse_kernel(text: &str) -> Result<Module, String> {
@@ -103,7 +104,7 @@ fn parse_kernel(text: &str) -> Result<Module, String> {
 fn random_programs_and_schedules_read_back() {
     let mut rng = fastrand::Rng::with_seed(2);
     let mut read = 0;
-    for n in 0..1500 {
+    for n in 0..1000 {
         let (program, kernels) = random::program(&mut rng);
         let mut module = Module::default();
         module.programs.insert(program.name.clone(), program);
@@ -123,7 +124,7 @@ fn random_programs_and_schedules_read_back() {
             Err(message) => panic!("case {n}: {message}\n{text}"),
         }
     }
-    assert!(read > 500, "only {read} programs are well formed");
+    assert!(read > 350, "only {read} programs are well formed");
 }
 
 #[test]
@@ -166,7 +167,7 @@ fn formatted(text: &str) -> String {
 #[test]
 fn formatting_keeps_meaning_and_comments() {
     let mut rng = fastrand::Rng::with_seed(4);
-    for n in 0..1500 {
+    for n in 0..1000 {
         let text = if n % 2 == 0 {
             random_text::function(&mut rng)
         } else {

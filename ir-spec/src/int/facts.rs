@@ -17,6 +17,10 @@ pub struct Facts {
 /// At most this many inequalities enter one proof.
 const MAX_GENERATORS: usize = 96;
 
+/// Proofs inside of proofs: whether the parts of a quotient are non-negative may again need the facts,
+/// which may mention the quotient.
+const MAX_DEPTH: usize = 2;
+
 impl Facts {
     /// Adds `expr >= 0`. A tautology or an overflow is dropped.
     pub fn add_nonneg(&mut self, expr: IntExpr) {
@@ -38,8 +42,7 @@ impl Facts {
 
     /// True if `a == b` follows.
     pub fn equal(&self, a: &IntExpr, b: &IntExpr) -> bool {
-        a == b
-            || (!self.nonneg.is_empty() && self.is_nonneg(&(a - b)) && self.is_nonneg(&(b - a)))
+        a == b || (!self.nonneg.is_empty() && self.is_nonneg(&(a - b)) && self.is_nonneg(&(b - a)))
     }
 
     /// True if `a <= b` follows.
@@ -59,17 +62,21 @@ impl Facts {
 
     /// True if `goal >= 0` follows from the facts.
     pub fn is_nonneg(&self, goal: &IntExpr) -> bool {
+        self.proves(goal, 0)
+    }
+
+    fn proves(&self, goal: &IntExpr, depth: usize) -> bool {
         if goal.is_poisoned() {
             return false;
         }
         if let Some(c) = goal.as_constant() {
             return c >= 0;
         }
-        has_no_negative_part(goal) || self.combine(goal)
+        has_no_negative_part(goal) || (depth <= MAX_DEPTH && self.combine(goal, depth))
     }
 
-    fn combine(&self, goal: &IntExpr) -> bool {
-        let generators = self.generators(goal);
+    fn combine(&self, goal: &IntExpr, depth: usize) -> bool {
+        let generators = self.generators(goal, depth);
         let mut monomials: Vec<&Monomial> = goal
             .terms()
             .iter()
@@ -79,9 +86,8 @@ impl Facts {
         monomials.sort();
         monomials.dedup();
         let vector = |e: &IntExpr| -> Vec<i64> {
-            let coefficient = |m: &&Monomial| {
-                e.terms().iter().find(|(n, _)| n == *m).map_or(0, |(_, c)| *c)
-            };
+            let coefficient =
+                |m: &&Monomial| e.terms().iter().find(|(n, _)| n == *m).map_or(0, |(_, c)| *c);
             monomials.iter().map(coefficient).collect()
         };
         let mut columns: Vec<Vec<i64>> = generators.iter().map(vector).collect();
@@ -95,7 +101,7 @@ impl Facts {
 
     /// Facts that can matter for the goal: those that share an atom with it, directly or through
     /// others, the defining inequalities of quotients, and products for the goal's nonlinear terms.
-    fn generators(&self, goal: &IntExpr) -> Vec<IntExpr> {
+    fn generators(&self, goal: &IntExpr, depth: usize) -> Vec<IntExpr> {
         let mut atoms = atoms_of(goal);
         let mut chosen: Vec<IntExpr> = Vec::new();
         let mut pending: Vec<&IntExpr> = self.nonneg.iter().collect();
@@ -104,7 +110,7 @@ impl Facts {
             let before = (atoms.len(), chosen.len());
             while let Some(atom) = atoms.get(axioms_done).cloned() {
                 axioms_done += 1;
-                for axiom in self.axioms(&atom) {
+                for axiom in self.axioms(&atom, depth) {
                     join_atoms(&mut atoms, &axiom);
                     chosen.push(axiom);
                 }
@@ -128,21 +134,22 @@ impl Facts {
     }
 
     /// What defines a quotient, remainder, minimum or maximum.
-    fn axioms(&self, atom: &Atom) -> Vec<IntExpr> {
+    fn axioms(&self, atom: &Atom, depth: usize) -> Vec<IntExpr> {
         let one = IntExpr::constant(1);
+        let positive = |e: &IntExpr| self.proves(&(e - &one), depth + 1);
         match atom {
             Atom::Symbol(_) => Vec::new(),
             Atom::Div(p) | Atom::Mod(p) => {
                 let [a, b] = p.as_ref();
-                if !self.is_positive(b) {
+                if !positive(b) {
                     return Vec::new();
                 }
                 let (q, r) = (a.div(b), a.modulo(b));
                 let multiple = b * &q;
                 let below = a.clone().add_unjoined(-multiple.clone()).add_unjoined(-r.clone());
                 let above = multiple.add_unjoined(r.clone()).add_unjoined(-a.clone());
-                let mut out = vec![below, above, r.clone(), b - &r - one];
-                if self.is_nonneg(a) {
+                let mut out = vec![below, above, r.clone(), b - &r - one.clone()];
+                if self.proves(a, depth + 1) {
                     out.push(q);
                 }
                 out
@@ -151,8 +158,8 @@ impl Facts {
                 let [a, b] = p.as_ref();
                 let m = a.minimum(b);
                 let mut out = vec![a - &m, b - &m];
-                if self.is_positive(a) && self.is_positive(b) {
-                    out.push(m - one);
+                if positive(a) && positive(b) {
+                    out.push(m - one.clone());
                 }
                 out
             }
@@ -204,9 +211,7 @@ fn atom_is_nonneg(atom: &Atom) -> bool {
     match atom {
         Atom::Symbol(Symbol::Size(_) | Symbol::Var(_)) => true,
         Atom::Mod(p) => p[1].as_constant().is_some_and(|d| d > 0),
-        Atom::Div(p) => {
-            p[1].as_constant().is_some_and(|d| d > 0) && has_no_negative_part(&p[0])
-        }
+        Atom::Div(p) => p[1].as_constant().is_some_and(|d| d > 0) && has_no_negative_part(&p[0]),
         Atom::Min(p) => p.iter().all(has_no_negative_part),
         Atom::Max(p) => p.iter().any(has_no_negative_part),
     }

@@ -7,8 +7,8 @@
 //! reduction.
 
 use super::{Names, Refusal};
-use tcc_ir::VarId;
 use tcc_ir::TensorId;
+use tcc_ir::VarId;
 use tcc_ir::int::{Facts, IntExpr, Symbol, bounds};
 use tcc_ir::kernel::{Block, For, Kernel, Stmt, Update, visit_stmts};
 use tcc_ir::scalar::{Expr, Reducer, Subscript};
@@ -183,10 +183,8 @@ impl Scope {
             }
         };
         let facts = Facts::default();
-        let (lo, hi) = (
-            bounds::lower(&moving, &range, &facts),
-            bounds::upper(&moving, &range, &facts),
-        );
+        let (lo, hi) =
+            (bounds::lower(&moving, &range, &facts), bounds::upper(&moving, &range, &facts));
         lo.zip(hi).and_then(|(lo, hi)| (hi - lo).as_constant()).is_some_and(|w| w < c.abs())
     }
 }

@@ -24,21 +24,16 @@ fn rebuild(
     body: &dyn Fn(&[Stmt]) -> Vec<Stmt>,
 ) -> Stmt {
     match s {
-        Stmt::For(f) => Stmt::For(For {
-            lo: int(&f.lo),
-            hi: int(&f.hi),
-            body: body(&f.body),
-            ..f.clone()
-        }),
+        Stmt::For(f) => {
+            Stmt::For(For { lo: int(&f.lo), hi: int(&f.hi), body: body(&f.body), ..f.clone() })
+        }
         Stmt::Block(b) => {
             let iters = b.iters.iter().map(|(v, e)| (*v, int(e))).collect();
             Stmt::Block(Block { iters, ..b.clone() })
         }
-        Stmt::If { condition, then, otherwise } => Stmt::If {
-            condition: expr(condition),
-            then: body(then),
-            otherwise: body(otherwise),
-        },
+        Stmt::If { condition, then, otherwise } => {
+            Stmt::If { condition: expr(condition), then: body(then), otherwise: body(otherwise) }
+        }
         Stmt::Let { var, value } => Stmt::Let { var: *var, value: int(value) },
         Stmt::Alloc(t) => Stmt::Alloc(*t),
         Stmt::Repeat(r) => Stmt::Repeat(Repeat {
@@ -75,8 +70,7 @@ impl Copier<'_> {
     /// A new variable in place of one that the copy declares.
     fn var(&mut self, v: VarId, renamed: bool) -> VarId {
         let old = self.k.vars.get(v).cloned().unwrap_or_default();
-        let name =
-            if renamed { fresh_name(self.k, &format!("{old}{}", self.suffix)) } else { old };
+        let name = if renamed { fresh_name(self.k, &format!("{old}{}", self.suffix)) } else { old };
         let new = self.k.vars.push(name);
         self.vars[v] = new.into();
         new

@@ -24,9 +24,7 @@ pub(super) fn find(k: &Kernel, name: &str) -> Result<VarId, Refusal> {
         [v] => Ok(*v),
         [] if repeat => Err(Refusal::Repeat(name.to_owned())),
         [] => Err(Refusal::UnknownLoop { name: name.to_owned(), known }),
-        several => {
-            Err(Refusal::AmbiguousLoop { name: name.to_owned(), count: several.len() })
-        }
+        several => Err(Refusal::AmbiguousLoop { name: name.to_owned(), count: several.len() }),
     }
 }
 

@@ -25,7 +25,9 @@ pub(super) fn reorder(k: &mut Kernel, names: &[String], trusted: bool) -> Result
     let order: Vec<VarId> = nest
         .loops
         .iter()
-        .map(|f| if wanted.contains(&f.var) { next.next().copied().unwrap_or(f.var) } else { f.var })
+        .map(
+            |f| if wanted.contains(&f.var) { next.next().copied().unwrap_or(f.var) } else { f.var },
+        )
         .collect();
     if !trusted {
         let chain = Chain { loops: &nest.loops, body: &nest.body };

@@ -122,9 +122,7 @@ fn around(body: &[Stmt], v: VarId, facts: &mut Facts) -> bool {
             found
         }
         Stmt::Repeat(r) => around(&r.body, v, facts),
-        Stmt::If { then, otherwise, .. } => {
-            around(then, v, facts) || around(otherwise, v, facts)
-        }
+        Stmt::If { then, otherwise, .. } => around(then, v, facts) || around(otherwise, v, facts),
         Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) => false,
     })
 }

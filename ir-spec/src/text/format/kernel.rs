@@ -22,9 +22,7 @@ impl Formatter<'_> {
     fn kernel_stmt(&mut self, stmt: &Spanned<KernelStmt>) {
         let span = stmt.span;
         let header = match &stmt.node {
-            KernelStmt::For { hi, kind, .. } => {
-                kind.as_ref().map_or(hi.span.end, |k| k.span.end)
-            }
+            KernelStmt::For { hi, kind, .. } => kind.as_ref().map_or(hi.span.end, |k| k.span.end),
             KernelStmt::Block { span, .. } => span.end,
             KernelStmt::If(p, ..) => p.span.end,
             KernelStmt::Repeat { until, .. } => until.span.end,

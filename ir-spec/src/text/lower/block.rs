@@ -18,8 +18,7 @@ impl KernelCx<'_> {
         body: &[Spanned<BlockStmt>],
         span: Span,
     ) -> Result<Block, Reported> {
-        let values: Vec<_> =
-            bindings.iter().map(|(_, e)| self.int_only(e, "a binding")).collect();
+        let values: Vec<_> = bindings.iter().map(|(_, e)| self.int_only(e, "a binding")).collect();
         // Inside, a block sees its own variables only.
         let outer = std::mem::take(&mut self.vars);
         let buffers = self.buffers.len();
@@ -186,7 +185,8 @@ impl KernelCx<'_> {
         if same {
             return Ok(value);
         }
-        let d = Diagnostic::new(Code::Kernel, t.span, "`init` names another element than the equation");
+        let d =
+            Diagnostic::new(Code::Kernel, t.span, "`init` names another element than the equation");
         Err(self.error(d))
     }
 }

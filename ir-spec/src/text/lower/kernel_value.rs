@@ -459,7 +459,8 @@ impl KernelCx<'_> {
         (e, want): (&ast::Expr, Option<DType>),
     ) -> Result<Value, Reported> {
         if let Some((n, _)) = sizes.first() {
-            let d = Diagnostic::new(Code::Parse, n.span, "a scalar function has no named arguments");
+            let d =
+                Diagnostic::new(Code::Parse, n.span, "a scalar function has no named arguments");
             return Err(self.error(d));
         }
         match (name.text.as_str(), args) {

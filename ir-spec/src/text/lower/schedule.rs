@@ -44,9 +44,22 @@ fn directive(d: &ast::Directive) -> Result<Directive, Box<Diagnostic>> {
         "unroll" => Primitive::Unroll(one_loop(d)?),
         "vectorize" => Primitive::Vectorize(one_loop(d)?),
         "parallel" => Primitive::Parallel(one_loop(d)?),
-        "fuse" | "tile" | "bind" | "compute_at" | "reverse_compute_at" | "inline" | "cache_read"
-        | "cache_write" | "set_scope" | "rfactor" | "decompose_reduction" | "transform_layout"
-        | "pack" | "pad" | "pipeline" | "tensorize" => {
+        "fuse"
+        | "tile"
+        | "bind"
+        | "compute_at"
+        | "reverse_compute_at"
+        | "inline"
+        | "cache_read"
+        | "cache_write"
+        | "set_scope"
+        | "rfactor"
+        | "decompose_reduction"
+        | "transform_layout"
+        | "pack"
+        | "pad"
+        | "pipeline"
+        | "tensorize" => {
             let message = format!("`{}` is not supported yet", d.name.text);
             return Err(mistake(Code::Unsupported, d.name.span, message));
         }
@@ -128,7 +141,9 @@ fn tail(e: &Expr) -> Result<Tail, Box<Diagnostic>> {
     };
     Tail::ALL.into_iter().find(|t| t.name() == name).ok_or_else(|| {
         let known = Tail::ALL.into_iter().map(Tail::name);
-        Box::new(unknown_name("kind of tail", name, e.span, known).note("tails are `guard` or `peel`"))
+        Box::new(
+            unknown_name("kind of tail", name, e.span, known).note("tails are `guard` or `peel`"),
+        )
     })
 }
 
