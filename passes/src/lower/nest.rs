@@ -10,6 +10,7 @@ use super::block::{Body, KernelBuilder};
 use super::tighten::{Bounds, tighten};
 use super::vector::{Motion, guarded_by, lanes, motion};
 use indexmap::IndexMap;
+use tcc_abi::DType;
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{Block, For, LoopKind, Scope, Stmt, Store, Update};
 use tcc_ir::scalar::{Comparison, Expr, Func, Reducer, Subscript};
@@ -434,52 +435,95 @@ impl Reduction {
         out.push(lane_loop(lane, width, LoopKind::Vectorize, vec![clear]));
         out.push(self.start_block(body, at, single));
         let others: Vec<VarId> = self.summed.iter().copied().filter(|x| *x != v).collect();
-        let place = |e: &IntExpr, at: &Positions| substitute(body, e, at);
+        // Long sums over several axes are exacter as a sum of the sums along one axis.
+        let by_rows = !others.is_empty() && self.reducer == Reducer::Sum && dtype.is_float();
         let sums = over_spatial(b, body, &others, &mut |b, inner| {
             let at = joined(at, inner);
-            let (lo, hi) = (place(&bounds.lo, &at), place(&bounds.hi, &at));
-            let extent = &hi - &lo;
-            let chunks = extent.div(&IntExpr::constant(width));
-            let chunk = b.kernel.fresh_var(&format!("{}o", name_of(b, v)));
-            let lane = b.kernel.fresh_var(&format!("{}v", name_of(b, v)));
-            let step = IntExpr::from(chunk) * IntExpr::constant(width);
-            let mut main = at.clone();
-            main.insert(v, lo.clone() + step + IntExpr::from(lane));
-            let e = b.kernel.fresh_var("e");
-            let block = self.update_register(b, body, &main, wide, Some((e, lane)));
-            let vector = lane_loop(lane, width, LoopKind::Vectorize, vec![block]);
-            let mut out = vec![serial(chunk, IntExpr::constant(0), chunks.clone(), vec![vector])];
-            let done = lo + chunks * IntExpr::constant(width);
-            if done != hi {
-                let i = b.kernel.fresh_var(&format!("{}t", name_of(b, v)));
-                let mut rest = at.clone();
-                rest.insert(v, i.into());
-                let block = self.update_register(b, body, &rest, single, None);
-                out.push(serial(i, done, hi, vec![block]));
+            if !by_rows {
+                return self.across_row(b, body, &at, v, (bounds, width), (wide, single));
             }
-            unless_empty(b, &extent, out)
+            let row = b.register("row", dtype, &[width]);
+            let rest = b.register("rest", dtype, &[]);
+            let mut out = vec![Stmt::Alloc(row), Stmt::Alloc(rest)];
+            let (e, lane) = (b.kernel.fresh_var("e"), b.kernel.fresh_var("l"));
+            let unit = Expr::Literal(self.reducer.unit(dtype));
+            let clear = set_register(row, Some((e, lane)), unit.clone());
+            out.push(lane_loop(lane, width, LoopKind::Vectorize, vec![clear]));
+            out.push(set_register(rest, None, unit));
+            out.extend(self.across_row(b, body, &at, v, (bounds, width), (row, rest)));
+            let (e, lane) = (b.kernel.fresh_var("e"), b.kernel.fresh_var("l"));
+            let add = self.combine("row", (wide, vec![e.into()]), (row, vec![e.into()]), dtype);
+            let add = Stmt::Block(Block { iters: vec![(e, lane.into())], ..add });
+            out.push(lane_loop(lane, width, LoopKind::Vectorize, vec![add]));
+            out.push(Stmt::Block(self.combine("rest", (single, vec![]), (rest, vec![]), dtype)));
+            out
         });
         out.extend(sums);
         let lane = b.kernel.fresh_var("l");
         let e = element(b);
-        let read = Expr::read(wide, dtype, vec![e.into()]);
-        let combine = Stmt::Block(Block {
-            name: "combine".to_owned(),
-            iters: vec![(e, lane.into())],
+        let combine = self.combine("combine", (single, vec![]), (wide, vec![e.into()]), dtype);
+        let combine = Stmt::Block(Block { iters: vec![(e, lane.into())], ..combine });
+        out.push(lane_loop(lane, width, LoopKind::Unroll, vec![combine]));
+        out.push(self.write_back(b, body, at, single, None));
+        out
+    }
+
+    /// A block that adds one register to another.
+    fn combine(
+        &self,
+        name: &str,
+        (to, at): (TensorId, Vec<IntExpr>),
+        (from, place): (TensorId, Vec<IntExpr>),
+        dtype: DType,
+    ) -> Block {
+        Block {
+            name: name.to_owned(),
+            iters: vec![],
             guard: None,
             init: None,
             lets: vec![],
             store: Store {
-                buffer: single,
-                subscripts: vec![],
+                buffer: to,
+                subscripts: at.into_iter().map(Subscript::Affine).collect(),
                 update: Update::Reduce(self.reducer),
-                value: read,
+                value: Expr::read(from, dtype, place),
                 drop: false,
             },
-        });
-        out.push(lane_loop(lane, width, LoopKind::Unroll, vec![combine]));
-        out.push(self.write_back(b, body, at, single, None));
-        out
+        }
+    }
+
+    /// One pass along `v`: whole vectors go to the lanes of `wide`, the rest to `single`.
+    fn across_row(
+        &self,
+        b: &mut KernelBuilder<'_, '_>,
+        body: &Body,
+        at: &Positions,
+        v: VarId,
+        (bounds, width): (&Bounds, i64),
+        (wide, single): (TensorId, TensorId),
+    ) -> Vec<Stmt> {
+        let place = |e: &IntExpr| substitute(body, e, at);
+        let (lo, hi) = (place(&bounds.lo), place(&bounds.hi));
+        let extent = &hi - &lo;
+        let chunks = extent.div(&IntExpr::constant(width));
+        let chunk = b.kernel.fresh_var(&format!("{}o", name_of(b, v)));
+        let lane = b.kernel.fresh_var(&format!("{}v", name_of(b, v)));
+        let step = IntExpr::from(chunk) * IntExpr::constant(width);
+        let mut main = at.clone();
+        main.insert(v, lo.clone() + step + IntExpr::from(lane));
+        let e = b.kernel.fresh_var("e");
+        let block = self.update_register(b, body, &main, wide, Some((e, lane)));
+        let vector = lane_loop(lane, width, LoopKind::Vectorize, vec![block]);
+        let mut out = vec![serial(chunk, IntExpr::constant(0), chunks.clone(), vec![vector])];
+        let done = lo + chunks * IntExpr::constant(width);
+        if done != hi {
+            let i = b.kernel.fresh_var(&format!("{}t", name_of(b, v)));
+            let mut rest = at.clone();
+            rest.insert(v, i.into());
+            let block = self.update_register(b, body, &rest, single, None);
+            out.push(serial(i, done, hi, vec![block]));
+        }
+        unless_empty(b, &extent, out)
     }
 
     /// One register accumulator an element.
