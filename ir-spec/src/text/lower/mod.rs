@@ -15,6 +15,7 @@ mod hir;
 mod index;
 mod item;
 mod kernel;
+mod kernel_index;
 mod kernel_value;
 mod program;
 mod resolve;
