@@ -7,7 +7,9 @@
 //! buffers, are constants. [`verify_lowered`] adds what a back end needs: no `init` is left.
 
 use super::regions::{is_private, reads, write};
-use super::{Block, For, Kernel, KernelNames, LoopKind, Scope, Stmt, Update, visit_blocks};
+use super::{
+    Block, For, Kernel, KernelNames, LoopKind, Repeat, Scope, Stmt, Update, visit_blocks,
+};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, bounds, display};
 use crate::scalar::{Expr, Func, Reducer, Subscript};
@@ -237,6 +239,9 @@ impl<'a> Verifier<'a> {
                     problems.push(format!("a read does not fit `{}`", self.name(r.tensor)));
                 }
             }
+            Expr::Contiguous(t) if !self.kernel.arguments().any(|a| a == *t) => {
+                problems.push(format!("`contiguous({})` is not about an argument", self.name(*t)));
+            }
             _ => {}
         });
         problems.into_iter().for_each(|p| self.error(p));
@@ -423,19 +428,30 @@ impl<'a> Verifier<'a> {
                 ));
             }
         }
-        visit_blocks(&f.body, &mut |b| {
-            for a in reads(b) {
-                let at = |s: &Subscript| s.as_affine().map(|i| self.over_loops(b, i));
-                let position: Vec<Option<IntExpr>> = a.subscripts.iter().map(at).collect();
-                let mut written = writes.iter().filter(|(t, _)| *t == a.buffer);
-                if !written.all(|(_, w)| is_private(self.kernel, a.buffer) || apart(w, &position)) {
-                    problems.push(format!(
-                        "an iteration of a `{}` loop may read what another wrote to `{}`",
-                        f.kind.name(),
-                        self.name(a.buffer)
-                    ));
+        let mut read = |t: TensorId, position: Vec<Option<IntExpr>>| {
+            let mut written = writes.iter().filter(|(u, _)| *u == t);
+            if !written.all(|(_, w)| is_private(self.kernel, t) || apart(w, &position)) {
+                problems.push(format!(
+                    "an iteration of a `{}` loop may read what another wrote to `{}`",
+                    f.kind.name(),
+                    self.name(t)
+                ));
+            }
+        };
+        super::visit_stmts(&f.body, &mut |s| match s {
+            Stmt::Block(b) => {
+                for a in reads(b) {
+                    let at = |s: &Subscript| s.as_affine().map(|i| self.over_loops(b, i));
+                    read(a.buffer, a.subscripts.iter().map(at).collect());
                 }
             }
+            Stmt::If { condition: e, .. } | Stmt::Repeat(Repeat { until: e, .. }) => {
+                for r in e.reads() {
+                    let at = |s: &Subscript| s.as_affine().map(|i| self.resolve(i));
+                    read(r.tensor, r.subscripts.iter().map(at).collect());
+                }
+            }
+            Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
         });
         problems.into_iter().for_each(|p| self.error(p));
     }

@@ -44,6 +44,12 @@ pub fn parse(text: &str, source: SourceId) -> (File, Diagnostics) {
     let lexed = token::tokens(text, source);
     let too_deep = lexed.errors.iter().any(|d| d.code == Code::Limit);
     let mut cx = Parse { source, errors: lexed.errors, too_deep };
+    if too_deep {
+        // Whatever walks the tree recurses: there is none.
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.extend(cx.errors);
+        return (File { items: Vec::new(), comments: lexed.comments }, diagnostics);
+    }
     let words = lexed.words.into_iter().map(Ok);
     let items = match grammar::ItemsParser::new().parse(&mut cx, words) {
         Ok(items) => items,
