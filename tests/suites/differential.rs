@@ -3,7 +3,9 @@
 //! `TCC_DIFF_COUNT` is the number of programs, `TCC_DIFF_SEED` the first seed.
 
 use std::time::Instant;
-use tcc_tests::differential::{Tally, Verdict, judge, read, show, shrink};
+use tcc_tests::differential::{
+    Bug, Tally, Verdict, compare_lowered, judge, read, show, shrink,
+};
 use tcc_tests::generate::{Case, Coverage, Options, case, inputs};
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -69,9 +71,6 @@ fn interpreter_and_compiled_code_agree() {
         let text = case.text();
         let Ok(subject) = read(&text) else { continue };
         coverage.add(&text, &subject.module, case.equations());
-        if std::env::var_os("TCC_DIFF_TRACE").is_some() {
-            println!("{seed} {:.1}", start.elapsed().as_secs_f64());
-        }
         match judge(&case, seed, &mut tally) {
             Verdict::Agree => {}
             Verdict::Undecided => undecided += 1,
@@ -92,10 +91,51 @@ fn interpreter_and_compiled_code_agree() {
     assert!(failures.is_empty(), "{} programs differ; see above", failures.len());
 }
 
+/// Plants a bug in a program where it fits; true if the comparison notices.
+fn notices(bug: Bug, case: &Case, seed: u64) -> Option<bool> {
+    let subject = read(&case.text()).ok()?;
+    let compilation = subject.lower().ok()?;
+    let sites = bug.sites(&compilation.lowered().kernels);
+    let mut harmless = None;
+    // A few places of each program.
+    for k in 0..sites.min(3) {
+        let site = (seed as usize + k * 7) % sites;
+        let mut runs = false;
+        let planted =
+            compilation.clone().map_kernels(|kernels| runs = bug.plant(kernels, site));
+        if !runs {
+            continue;
+        }
+        let tally = &mut Tally::default();
+        match compare_lowered(&subject, planted, case, seed, tally) {
+            Verdict::Differ(_) => return Some(true),
+            _ => harmless = Some(false),
+        }
+    }
+    harmless
+}
+
 #[test]
-#[ignore]
-fn show_case() {
-    let seed = setting("TCC_DIFF_SEED", 1);
-    let case = valid_case(seed, &Options::all()).unwrap();
-    println!("{}\n{:?}", case.text(), case.sizes);
+fn planted_miscompiles_are_found() {
+    let (count, first) = (setting("TCC_DIFF_PLANTED", 1000), setting("TCC_DIFF_SEED", 1));
+    let options = Options::all();
+    let mut missing: Vec<(Bug, u64)> = Bug::ALL.into_iter().map(|b| (b, 0)).collect();
+    for (done, seed) in (first..first + count).enumerate() {
+        let Some(case) = valid_case(seed, &options) else { continue };
+        missing.retain_mut(|(bug, harmless)| match notices(*bug, &case, seed) {
+            Some(true) => {
+                println!("{bug:?}: after {} programs, harmless in {harmless}", done + 1);
+                false
+            }
+            Some(false) => {
+                *harmless += 1;
+                true
+            }
+            None => true,
+        });
+        if missing.is_empty() {
+            return;
+        }
+    }
+    panic!("not found within {count} programs: {missing:?}");
 }

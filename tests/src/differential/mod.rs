@@ -8,6 +8,7 @@
 mod compare;
 mod engine;
 mod layout;
+mod mutate;
 mod oracle;
 mod shrink;
 
@@ -16,5 +17,6 @@ pub use engine::{
     Subject, Verdict, compare as compare_lowered, execute, judge, read, reference, show, stop_code,
 };
 pub use layout::Layout;
+pub use mutate::Bug;
 pub use oracle::{Oracle, Reference};
 pub use shrink::shrink;
