@@ -2,9 +2,12 @@
 //!
 //! `TCC_DIFF_COUNT` is the number of programs, `TCC_DIFF_SEED` the first seed.
 
+use std::path::Path;
 use std::time::Instant;
+use tcc_abi::DType;
+use tcc_ir::scalar::{Func, Reducer};
 use tcc_tests::differential::{
-    Bug, Tally, Verdict, compare_lowered, judge, read, show, shrink,
+    Bug, Tally, Verdict, compare_lowered, judge, random_runs, read, runs_of, show, shrink,
 };
 use tcc_tests::generate::{Case, Coverage, Options, case, inputs};
 
@@ -89,6 +92,57 @@ fn interpreter_and_compiled_code_agree() {
     println!("undecided {undecided}, reordered {reordered}, refused {}: {refused:?}", refused.len());
     println!("{tally:?}\n{}", coverage.table());
     assert!(failures.is_empty(), "{} programs differ; see above", failures.len());
+    assert!(refused.len() * 50 <= n, "{} of {n} programs are refused", refused.len());
+    if n >= 5000 {
+        assert_covered(&coverage);
+    }
+}
+
+/// Everything of the language is hit, and what is hard often.
+fn assert_covered(coverage: &Coverage) {
+    assert!(coverage.median_equations() >= 3);
+    for construct in ["gather", "guard", "scatter", "scan", "fix"] {
+        let share = coverage.share(construct);
+        assert!(share >= 0.05, "only {share:.3} of the programs have a {construct}");
+    }
+    for construct in Coverage::CONSTRUCTS {
+        assert!(coverage.share(construct) > 0.0, "no program has `{construct}`");
+    }
+    for f in Func::all() {
+        assert!(coverage.funcs.contains_key(f.name()), "no program uses `{f}`");
+    }
+    for r in Reducer::ALL {
+        assert!(coverage.reducers.contains_key(r.name()), "no program reduces by `{r}`");
+    }
+    let compiled = DType::all().filter(|d| !d.is_f8());
+    for d in compiled {
+        assert!(coverage.dtypes.contains_key(d.name()), "no program has elements of {d}");
+    }
+}
+
+/// Programs that once were compiled wrongly.
+#[test]
+fn mended_programs_agree() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/regress");
+    let mut failures = Vec::new();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("// test: agree"), "{}", path.display());
+        let subject = read(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        for seed in 0..8 {
+            let runs = random_runs(subject.function(), seed, 4);
+            let compilation = subject.lower().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let tally = &mut Tally::default();
+            let verdict = compare_lowered(&subject, compilation, &runs, seed, tally);
+            if let Verdict::Differ(why) | Verdict::Refused(why) = verdict {
+                failures.push(format!("{}: {why}", path.display()));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 /// Plants a bug in a program where it fits; true if the comparison notices.
@@ -107,7 +161,7 @@ fn notices(bug: Bug, case: &Case, seed: u64) -> Option<bool> {
             continue;
         }
         let tally = &mut Tally::default();
-        match compare_lowered(&subject, planted, case, seed, tally) {
+        match compare_lowered(&subject, planted, &runs_of(case, seed), seed, tally) {
             Verdict::Differ(_) => return Some(true),
             _ => harmless = Some(false),
         }
