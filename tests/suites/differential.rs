@@ -89,7 +89,10 @@ fn interpreter_and_compiled_code_agree() {
     let n = coverage.equations.len();
     println!("{n} programs in {:.0} s, {invalid} seeds without one", start.elapsed().as_secs_f64());
     println!("median of equations: {}", coverage.median_equations());
-    println!("undecided {undecided}, reordered {reordered}, refused {}: {refused:?}", refused.len());
+    println!(
+        "undecided {undecided}, reordered {reordered}, refused {}: {refused:?}",
+        refused.len()
+    );
     println!("{tally:?}\n{}", coverage.table());
     assert!(failures.is_empty(), "{} programs differ; see above", failures.len());
     assert!(refused.len() * 50 <= n, "{} of {n} programs are refused", refused.len());
@@ -155,8 +158,7 @@ fn notices(bug: Bug, case: &Case, seed: u64) -> Option<bool> {
     for k in 0..sites.min(3) {
         let site = (seed as usize + k * 7) % sites;
         let mut runs = false;
-        let planted =
-            compilation.clone().map_kernels(|kernels| runs = bug.plant(kernels, site));
+        let planted = compilation.clone().map_kernels(|kernels| runs = bug.plant(kernels, site));
         if !runs {
             continue;
         }

@@ -7,8 +7,8 @@ use crate::generate::{Case, Sizes, inputs, special};
 use crate::programs::from_memory;
 use fastrand::Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tcc_abi::{DType, Scalar};
 use tcc::{CallOptions, Compilation, Compiler, Error, Executable};
+use tcc_abi::{DType, Scalar};
 use tcc_ir::eval::{
     Expansions, Machine, Stop, Tensor, Tensors, Value, bind_sizes, interpret, run_program,
 };
@@ -106,8 +106,7 @@ pub fn random_runs(f: &Function, seed: u64, count: usize) -> Vec<Run> {
     let mut rng = Rng::with_seed(seed);
     (0..count)
         .map(|_| {
-            let sizes: Sizes =
-                f.sizes.values().map(|s| (s.name.clone(), rng.i64(0..10))).collect();
+            let sizes: Sizes = f.sizes.values().map(|s| (s.name.clone(), rng.i64(0..10))).collect();
             let value = |s: Symbol| match s {
                 Symbol::Size(s) => f.sizes.get(s).map_or(0, |s| sizes[&s.name]),
                 Symbol::Var(_) => 0,
@@ -189,8 +188,7 @@ pub fn compare(
             Err(why) => {
                 let calm = why.reorders && {
                     let plain = subject.in_text_order().ok();
-                    let again =
-                        plain.map(|e| one_run(subject, &e, values, sizes, way, tally));
+                    let again = plain.map(|e| one_run(subject, &e, values, sizes, way, tally));
                     again.is_some_and(|r| r.is_ok())
                 };
                 if !calm {
@@ -289,15 +287,12 @@ fn by_kernels(
         f.params.iter().map(|p| values[&f.tensors[*p].name].shape.as_slice()).collect();
     let Ok(sizes) = bind_sizes(f, &shapes, named) else { return Ok(()) };
     let program = &lowered.programs[&subject.entry];
-    let want =
-        run_program(program, &lowered.kernels, values, &sizes, &mut Expansions::default());
+    let want = run_program(program, &lowered.kernels, values, &sizes, &mut Expansions::default());
     match (got, want) {
         (Ok(got), Ok(want)) => identical(&got, &want),
         (Err(e), Err(stop)) if e.code() == stop_code(&stop) => Ok(()),
         (Err(e), _) if e.code() == "E-FACT" => Ok(()),
-        (Err(e), want) => {
-            Err(format!("fails with {} {e}, its kernels {:?}", e.code(), want.err()))
-        }
+        (Err(e), want) => Err(format!("fails with {} {e}, its kernels {:?}", e.code(), want.err())),
         (Ok(_), Err(stop)) => Err(format!("gives results, its kernels {}", stop_code(&stop))),
     }
 }

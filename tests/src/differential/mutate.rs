@@ -1,11 +1,11 @@
 //! Miscompiles on purpose: edits of lowered kernels that a differential test has to notice.
 
 use indexmap::IndexMap;
+use tcc_abi::{DType, Scalar};
+use tcc_ir::TensorId;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Block, For, Kernel, LoopKind, Scope, Stmt, Update, verify_lowered};
 use tcc_ir::scalar::{Comparison, Expr, Func, Read, Reducer, Subscript};
-use tcc_ir::TensorId;
-use tcc_abi::{DType, Scalar};
 
 /// A way to miscompile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,9 +133,10 @@ impl Plant {
     }
 
     fn bounds(&mut self, f: &mut For) {
-        let chunks = f.body.iter().any(
-            |s| matches!(s, Stmt::For(inner) if inner.kind == LoopKind::Vectorize),
-        );
+        let chunks = f
+            .body
+            .iter()
+            .any(|s| matches!(s, Stmt::For(inner) if inner.kind == LoopKind::Vectorize));
         let wanted = if chunks { Bug::DroppedChunk } else { Bug::DroppedLast };
         if f.kind == LoopKind::Serial && self.bug == wanted && self.here() {
             f.hi = f.hi.clone() - IntExpr::constant(1);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use tcc_abi::DType;
-use tcc_ir::graph::{Module, Node, Role};
 use tcc_ir::VarId;
+use tcc_ir::graph::{Module, Node, Role};
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::scalar::{Expr, Func, Reducer, Subscript};
 
