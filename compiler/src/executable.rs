@@ -1,6 +1,6 @@
 //! Compiled functions in this process.
 
-use crate::driver::{Compilation, Stage};
+use crate::driver::{Compilation, Cost, Stage};
 use crate::{Bound, CallOptions, Error, Tensor, TensorSpec, TensorView, TensorViewMut};
 
 /// A compiled function. One executable serves all sizes that satisfy the function's facts, from any
@@ -47,6 +47,11 @@ impl Executable {
     /// Results in order.
     pub fn outputs(&self) -> &[TensorSpec] {
         self.inner.outputs()
+    }
+
+    /// Names of the sizes.
+    pub fn sizes(&self) -> &[String] {
+        self.inner.sizes()
     }
 
     /// Sizes that no input shows: [`CallOptions::sizes`] must name them.
@@ -104,6 +109,14 @@ impl Executable {
     /// The code generator fails, which is a bug.
     pub fn text(&self, stage: Stage) -> Result<String, Error> {
         self.compilation.text(stage)
+    }
+
+    /// Work and memory of a call at these sizes; every size of the function must be named.
+    ///
+    /// # Errors
+    /// A size has no value, or the sizes are too large to count with.
+    pub fn cost(&self, sizes: &[(&str, i64)]) -> Result<Cost, Error> {
+        self.compilation.cost(sizes)
     }
 
     /// What was compiled, for images and object files.

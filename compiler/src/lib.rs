@@ -17,16 +17,21 @@
 
 mod backend;
 mod driver;
+mod einsum;
 mod error;
 mod executable;
+mod interpreter;
 mod jit;
 mod object;
 
 pub use backend::{BackendError, Target};
-pub use driver::{Compilation, Compiler, Stage, diagnose};
+pub use driver::{Compilation, Compiler, Cost, Stage, diagnose};
+pub use einsum::{Einsum, einsum};
 pub use error::{Error, SourceError};
 pub use executable::Executable;
+pub use interpreter::Interpreter;
 pub use tcc_abi::{DType, Image, TensorRole, TensorSpec};
+pub use tcc_passes::cost::KernelCost;
 pub use tcc_runtime::{
     Bound, Budget, CallOptions, Complex32, Complex64, Element, LoadError, RunError, Tensor,
     TensorError, TensorView, TensorViewMut,

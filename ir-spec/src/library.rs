@@ -1,7 +1,17 @@
 //! The standard library: `.tir` functions that programs may call by name.
 
 /// File name and text of each theme.
-const FILES: [(&str, &str); 1] = [("std/scalar_nn.tir", include_str!("../std/scalar_nn.tir"))];
+const FILES: [(&str, &str); 9] = [
+    ("std/scalar_nn.tir", include_str!("../std/scalar_nn.tir")),
+    ("std/softmax.tir", include_str!("../std/softmax.tir")),
+    ("std/reduce.tir", include_str!("../std/reduce.tir")),
+    ("std/norm.tir", include_str!("../std/norm.tir")),
+    ("std/linear.tir", include_str!("../std/linear.tir")),
+    ("std/attention.tir", include_str!("../std/attention.tir")),
+    ("std/conv.tir", include_str!("../std/conv.tir")),
+    ("std/pool.tir", include_str!("../std/pool.tir")),
+    ("std/loss.tir", include_str!("../std/loss.tir")),
+];
 
 /// The file that declares a function of this name, and its text.
 pub fn find(name: &str) -> Option<(&'static str, &'static str)> {

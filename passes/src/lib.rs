@@ -5,9 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cost;
 pub mod graph;
 pub mod lower;
 pub mod memory_plan;
 pub mod pass;
 pub mod pipeline;
 pub mod plan;
+pub mod schedule;

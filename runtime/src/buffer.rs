@@ -5,7 +5,11 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
 /// Alignment in bytes.
-const ALIGNMENT: usize = 64;
+const ALIGNMENT: usize = align_of::<Line>();
+
+/// A cache line.
+#[repr(align(64))]
+struct Line;
 
 /// An owned block of bytes.
 pub(crate) struct Buffer {
@@ -24,7 +28,7 @@ impl Buffer {
         let layout = Layout::from_size_align(bytes, ALIGNMENT)
             .map_err(|_| TensorError::Memory { bytes: bytes as u64 })?;
         if bytes == 0 {
-            let start = NonNull::<[u8; ALIGNMENT]>::dangling().cast();
+            let start = NonNull::<Line>::dangling().cast();
             return Ok(Buffer { start, bytes });
         }
         // SAFETY: the layout's size is not zero.

@@ -122,6 +122,9 @@ impl Executable {
     ) -> Result<Vec<Tensor>, RunError> {
         self.expect_inputs(inputs.len(), &|_| true)?;
         let started = Instant::now();
+        for (spec, v) in self.image.inputs.iter().zip(inputs) {
+            check_layout(spec, v.shape(), v.strides())?;
+        }
         let given: SmallVec<[Given<'_>; 8]> =
             inputs.iter().map(|v| (v.dtype(), v.shape())).collect();
         let resolved = resolve(&self.image, &given, options.sizes)?;
@@ -174,6 +177,9 @@ impl Executable {
             });
         }
         let (targets, updated) = outputs.split_at_mut(results);
+        for (spec, v) in self.image.outputs.iter().zip(targets.iter()) {
+            check_layout(spec, v.shape(), v.strides())?;
+        }
         let resolved = {
             let mut given: SmallVec<[Given<'_>; 8]> = SmallVec::new();
             let (mut reads, mut updates) = (inputs.iter(), updated.iter());
@@ -205,9 +211,15 @@ impl Executable {
         let mut sources = Vec::with_capacity(self.image.inputs.len());
         for spec in &self.image.inputs {
             if spec.role == TensorRole::Inout {
-                sources.extend(updates.next().map(place_mut));
+                if let Some(v) = updates.next() {
+                    check_layout(spec, v.shape(), v.strides())?;
+                    sources.push(place_mut(v));
+                }
             } else {
-                sources.extend(reads.next().map(place));
+                if let Some(v) = reads.next() {
+                    check_layout(spec, v.shape(), v.strides())?;
+                    sources.push(place(v));
+                }
             }
         }
         let targets: Vec<Place> = targets.iter_mut().map(place_mut).collect();
@@ -387,6 +399,17 @@ fn place(v: &TensorView<'_>) -> Place {
 
 fn place_mut(v: &mut TensorViewMut<'_>) -> Place {
     Place::new(v.start(), v.shape(), v.strides())
+}
+
+/// Code that was not compiled for strides gets row-major memory only.
+fn check_layout(spec: &TensorSpec, shape: &[usize], strides: &[i64]) -> Result<(), RunError> {
+    if spec.strided || is_dense(shape, strides) {
+        return Ok(());
+    }
+    Err(RunError::Shape(format!(
+        "`{}` has strides {strides:?}; this code takes row-major tensors only",
+        spec.name
+    )))
 }
 
 fn check_memory(needed: u64, budget: Budget) -> Result<(), RunError> {

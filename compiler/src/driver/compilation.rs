@@ -7,16 +7,20 @@ use crate::backend::{ObjectCode, Target};
 use crate::jit::JitCode;
 use crate::object;
 use indexmap::IndexMap;
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use tcc_abi::Image;
 use tcc_ir::diag::Diagnostics;
+use tcc_ir::SizeId;
 use tcc_ir::graph::{Function, Module};
+use tcc_ir::int::Symbol;
 use tcc_ir::kernel::{Kernel, print_kernel};
 use tcc_ir::program::{Program, print_program};
 use tcc_ir::span::Sources;
 use tcc_ir::text::print_module;
+use tcc_passes::cost::{KernelCost, program_cost};
+use tcc_passes::memory_plan;
+use tcc_runtime::RunError;
 
 /// A function as kernels and a program, before code is made for it.
 #[derive(Clone, Debug)]
@@ -27,6 +31,27 @@ pub struct Compilation {
     pub(crate) warnings: Diagnostics,
     pub(crate) source: Module,
     pub(crate) lowered: Module,
+}
+
+/// What a call costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cost {
+    /// Kernel calls in order.
+    pub kernels: Vec<KernelCost>,
+    /// Bytes of temporaries.
+    pub arena: u64,
+}
+
+impl Cost {
+    /// Operations on values: additions, multiplications and so on; a fused multiply-add counts two.
+    pub fn flops(&self) -> f64 {
+        self.kernels.iter().map(|k| k.flops).sum()
+    }
+
+    /// Bytes that the kernels move at least: each of their arguments once.
+    pub fn bytes(&self) -> f64 {
+        self.kernels.iter().map(|k| k.bytes).sum()
+    }
 }
 
 /// A level of the text of a compiled function.
@@ -78,6 +103,11 @@ impl Compilation {
     /// The function's name.
     pub fn name(&self) -> &str {
         &self.entry
+    }
+
+    /// Names of the sizes.
+    pub fn sizes(&self) -> Vec<&str> {
+        self.program().sizes.values().map(|s| s.name.as_str()).collect()
     }
 
     /// The program and the texts behind the spans of [`Compilation::warnings`].
@@ -136,14 +166,42 @@ impl Compilation {
         })
     }
 
+    /// Work and memory of a call at these sizes; every size of the function must be named.
+    ///
+    /// # Errors
+    /// A size has no value, or the sizes are too large to count with.
+    pub fn cost(&self, sizes: &[(&str, i64)]) -> Result<Cost, Error> {
+        let program = self.program();
+        for s in program.sizes.values() {
+            if !sizes.iter().any(|(name, _)| *name == s.name) {
+                return Err(RunError::FreeSize(s.name.clone()).into());
+            }
+        }
+        let value = |s: SizeId| {
+            let name = program.sizes.get(s).map_or("", |s| s.name.as_str());
+            sizes.iter().find(|(n, _)| *n == name).map_or(0, |(_, v)| *v)
+        };
+        let kernels = program_cost(&self.lowered, program, &value);
+        let at = |s: Symbol| match s {
+            Symbol::Size(s) => value(s),
+            Symbol::Var(_) => 0,
+        };
+        let mut arena = 0;
+        for (t, b) in program.buffers.iter() {
+            if let Some(offset) = &b.offset {
+                let end = (offset.clone() + memory_plan::bytes(program, t)).eval(&at);
+                arena = arena.max(end.map_err(|e| RunError::Limit(e.to_string()))?);
+            }
+        }
+        Ok(Cost { kernels, arena: arena.unsigned_abs() })
+    }
+
     fn code(&self, pic: bool, listing: Listing) -> Result<ObjectCode, Error> {
         Ok(cranelift::compile(&self.lowered.kernels, &self.target, pic, listing)?)
     }
 
     fn link(&self, code: &ObjectCode) -> Image {
-        let names = self.lowered.kernels.keys().enumerate();
-        let numbers: HashMap<&str, u32> = names.map(|(k, n)| (n.as_str(), k as u32)).collect();
-        link::image(self.function(), self.program(), &numbers, code)
+        link::image(self.function(), self.program(), &self.lowered.kernels, code)
     }
 
     /// Compiles into the memory of this process.

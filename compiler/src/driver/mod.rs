@@ -3,7 +3,8 @@
 mod compilation;
 mod link;
 
-pub use compilation::{Compilation, Stage};
+pub(crate) use link::tensor_specs;
+pub use compilation::{Compilation, Cost, Stage};
 
 use crate::backend::Target;
 use crate::{Error, Executable};
@@ -101,15 +102,33 @@ impl Compiler {
     /// # Errors
     /// The text has mistakes, or a pass failed.
     pub fn lower(&self, source: &str) -> Result<Compilation, Error> {
-        let mut sources = Sources::default();
-        let (module, mut warnings) = match read_module(&mut sources, &self.source_name, source) {
-            Ok(read) => read,
-            Err(diagnostics) => return Err(Error::source(diagnostics, sources)),
-        };
+        let (module, mut warnings, sources) = self.parse(source)?;
         let mut compilation = self.lower_module(module, sources)?;
         warnings.extend(std::mem::take(&mut compilation.warnings));
         compilation.warnings = warnings;
         Ok(compilation)
+    }
+
+    fn parse(&self, source: &str) -> Result<(Module, Diagnostics, Sources), Error> {
+        let mut sources = Sources::default();
+        match read_module(&mut sources, &self.source_name, source) {
+            Ok((module, warnings)) => Ok((module, warnings, sources)),
+            Err(diagnostics) => Err(Error::source(diagnostics, sources)),
+        }
+    }
+
+    /// Reads and checks a text; gives what the function to compile needs, and its name.
+    pub(crate) fn read(&self, source: &str) -> Result<(Module, String), Error> {
+        let (module, _, sources) = self.parse(source)?;
+        let entry = match self.entry(&module) {
+            Ok(entry) => entry,
+            Err(d) => return Err(Error::source(d.into(), sources)),
+        };
+        let module = reachable(module, &entry);
+        match check(&module) {
+            Ok(_) => Ok((module, entry)),
+            Err(diagnostics) => Err(Error::source(diagnostics, sources)),
+        }
     }
 
     /// Checks and lowers a module that was read or built; `sources` are the texts behind its spans.

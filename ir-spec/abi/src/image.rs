@@ -92,6 +92,8 @@ pub struct TensorSpec {
     pub shape_text: Vec<String>,
     /// What the caller may expect of it.
     pub role: TensorRole,
+    /// True if the code takes any strides; otherwise only row-major memory without gaps.
+    pub strided: bool,
 }
 
 /// How a call treats an input or result.
@@ -238,6 +240,11 @@ impl Image {
         out.extend_from_slice(&checksum(&payload).to_le_bytes());
         out.extend_from_slice(&payload);
         out
+    }
+
+    /// True if bytes begin as an image does.
+    pub fn is_image(bytes: &[u8]) -> bool {
+        bytes.starts_with(MAGIC)
     }
 
     /// Reads an image back. Everything in it is then trusted like an executable file.

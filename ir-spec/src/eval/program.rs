@@ -20,6 +20,7 @@ pub fn run_program(
     sizes: &[i64],
     expansions: &mut Expansions,
 ) -> Result<Tensors<f64>, Stop> {
+    check_guards(program, sizes)?;
     let mut memory: SecondaryMap<TensorId, Option<Tensor<f64>>> = SecondaryMap::new();
     for (id, b) in program.buffers.iter() {
         let shape = b.shape.iter().map(|e| extent(e, sizes)).collect::<Result<Vec<usize>, Stop>>()?;
@@ -56,13 +57,29 @@ pub fn run_program(
     Ok(results)
 }
 
-fn extent(e: &IntExpr, sizes: &[i64]) -> Result<usize, Stop> {
+/// The conditions that the call must meet.
+fn check_guards(program: &Program, sizes: &[i64]) -> Result<(), Stop> {
+    for g in &program.guards {
+        let (lhs, rhs) = (size(&g.fact.lhs, sizes)?, size(&g.fact.rhs, sizes)?);
+        let empty = g.unless_empty.iter().any(|e| size(e, sizes).is_ok_and(|n| n <= 0));
+        if !empty && !g.fact.comparison.holds(lhs.cmp(&rhs)) {
+            let text = g.text(program);
+            return Err(Stop::Fact(format!("the fact {text} does not hold")));
+        }
+    }
+    Ok(())
+}
+
+fn size(e: &IntExpr, sizes: &[i64]) -> Result<i64, Stop> {
     let value = |s: Symbol| match s {
         Symbol::Size(s) => sizes.get(s.index()).copied().unwrap_or(0),
         Symbol::Var(_) => 0,
     };
-    let n = e.eval(&value).map_err(|e| Stop::Limit(e.to_string()))?;
-    Ok(n.max(0) as usize)
+    e.eval(&value).map_err(|e| Stop::Limit(e.to_string()))
+}
+
+fn extent(e: &IntExpr, sizes: &[i64]) -> Result<usize, Stop> {
+    Ok(size(e, sizes)?.max(0) as usize)
 }
 
 fn poison(dtype: DType) -> Scalar {

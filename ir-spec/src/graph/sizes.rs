@@ -24,30 +24,40 @@ pub enum SizeSource {
     Argument(SizeId),
 }
 
-/// The steps that find every size, in an order in which each needs only earlier ones. Sizes that no
-/// input shows come first.
+/// The steps that find every size, in an order in which each needs only earlier ones. Arguments come
+/// first: a size is one if no input shows it even at given values of the arguments before it, so of
+/// `H` and `D` in `X: f32[T,H*D]` only `H` is.
 pub fn size_sources(function: &Function) -> Vec<SizeSource> {
     let mut found: Vec<SizeId> = Vec::new();
+    let mut arguments = Vec::new();
     let mut steps = Vec::new();
     loop {
-        let before = found.len();
-        for (param, t) in function.params.iter().enumerate() {
-            let Some(tensor) = function.tensors.get(*t) else { continue };
-            for (axis, extent) in tensor.shape.iter().enumerate() {
-                if let Some((size, offset, factor)) = only_unknown(extent, &found) {
-                    found.push(size);
-                    steps.push(SizeSource::Extent { size, param, axis, offset, factor });
-                }
+        while find_extents(function, &mut found, &mut steps) {}
+        let Some(free) = function.sizes.keys().find(|s| !found.contains(s)) else { break };
+        found.push(free);
+        arguments.push(SizeSource::Argument(free));
+    }
+    arguments.extend(steps);
+    arguments
+}
+
+/// Adds the sizes that extents show, those found so far being known; true if there are any.
+fn find_extents(
+    function: &Function,
+    found: &mut Vec<SizeId>,
+    steps: &mut Vec<SizeSource>,
+) -> bool {
+    let before = found.len();
+    for (param, t) in function.params.iter().enumerate() {
+        let Some(tensor) = function.tensors.get(*t) else { continue };
+        for (axis, extent) in tensor.shape.iter().enumerate() {
+            if let Some((size, offset, factor)) = only_unknown(extent, found) {
+                found.push(size);
+                steps.push(SizeSource::Extent { size, param, axis, offset, factor });
             }
         }
-        if found.len() == before {
-            break;
-        }
     }
-    let free = function.sizes.keys().filter(|s| !found.contains(s)).map(SizeSource::Argument);
-    let mut all: Vec<SizeSource> = free.collect();
-    all.extend(steps);
-    all
+    found.len() > before
 }
 
 /// Sizes that no input shows.

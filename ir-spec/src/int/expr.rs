@@ -191,6 +191,12 @@ impl IntExpr {
         whole + fraction
     }
 
+    /// The quotient if every term is an obvious multiple of the divisor, whatever the sizes are.
+    pub fn exact_quotient(&self, divisor: &IntExpr) -> Option<IntExpr> {
+        let (whole, rest) = self.split_multiples(divisor);
+        (rest.as_constant() == Some(0) && !self.poisoned && !divisor.poisoned).then_some(whole)
+    }
+
     /// `self - divisor * floor(self / divisor)`: the remainder that has the divisor's sign.
     pub fn modulo(&self, divisor: &IntExpr) -> IntExpr {
         if self.poisoned || divisor.poisoned {

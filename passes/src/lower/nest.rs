@@ -92,6 +92,16 @@ fn unless_empty(b: &KernelBuilder<'_, '_>, extent: &IntExpr, stmts: Vec<Stmt>) -
     vec![Stmt::If { condition, then: stmts, otherwise: Vec::new() }]
 }
 
+/// The same range with its start not after its end, so that it splits into chunks and a rest; `None`
+/// if the end may be negative.
+fn in_order(b: &KernelBuilder<'_, '_>, bounds: Bounds) -> Option<Bounds> {
+    if b.facts.at_most(&bounds.lo, &bounds.hi) {
+        return Some(bounds);
+    }
+    let lo = bounds.lo.minimum(&bounds.hi);
+    b.facts.is_nonneg(&bounds.hi).then_some(Bounds { lo, hi: bounds.hi })
+}
+
 /// Updates that lanes of distinct elements can do at once.
 fn in_lanes(update: Update) -> bool {
     !matches!(update, Update::Reduce(Reducer::Or | Reducer::And | Reducer::LogSumExp))
@@ -394,6 +404,7 @@ impl Reduction {
         if guarded_by(&tightened, v) {
             return None;
         }
+        let bounds = in_order(b, bounds)?;
         let lane_count = lanes(&b.kernel, body, v, b.cx.target.vector_bytes)?;
         let width = fit_width(&extent_of(body, v), lane_count, VECTORS)?;
         let order = self.spatial.clone();

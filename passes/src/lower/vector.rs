@@ -44,7 +44,7 @@ pub(super) fn motion(subscripts: &[Subscript], v: VarId) -> Motion {
 pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -> Option<i64> {
     let store = kernel.buffers.get(body.buffer)?.dtype;
     let size = store.size();
-    if !supported(store) {
+    if !supported(store) || body.subscripts.iter().any(|s| s.as_affine().is_none()) {
         return None;
     }
     let mut same = true;

@@ -141,10 +141,7 @@ fn determines(e: &Equation, i: &IntExpr, unknown: &[VarId], facts: &Facts) -> bo
                 offset = offset + term;
                 continue;
             }
-            let q = term.div(extent);
-            if &q * extent != term {
-                return false;
-            }
+            let Some(q) = term.exact_quotient(extent) else { return false };
             quotient = quotient + q;
         }
         let remaining: Vec<VarId> = unknown.iter().copied().filter(|w| w != v).collect();

@@ -260,7 +260,7 @@ impl StatementCx<'_, '_> {
         for (arg, (group, _)) in args.iter().zip(&params) {
             given.push(self.argument(arg, group)?);
         }
-        let instance = self.instantiate(f, &params, &given, e.value.span)?;
+        let instance = self.instantiate(e, f, &params, &given)?;
         let name = instance_name(f, &instance);
         self.function.module.lower_instance(f, &name, &instance)?;
         let callee = self.function.module.module.functions.get(&name).cloned().ok_or(Reported)?;
@@ -337,13 +337,14 @@ impl StatementCx<'_, '_> {
         Err(self.error(d))
     }
 
-    /// Element types and the number of leading axes, from the arguments.
+    /// Element types and the number of leading axes, from the arguments; element types that no
+    /// argument shows, from declared results.
     fn instantiate(
         &mut self,
+        e: &ast::Equation,
         f: &ast::Function,
         params: &[(&ast::Group, &ast::Name)],
         given: &[Given<'_>],
-        span: Span,
     ) -> Result<Instance, Reported> {
         let mut instance = Instance::default();
         let mut leading = None;
@@ -378,17 +379,40 @@ impl StatementCx<'_, '_> {
             }
         }
         instance.leading = leading.unwrap_or(0);
+        self.result_dtypes(e, f, &mut instance)?;
         for (name, _) in &f.generics {
             if !instance.dtypes.contains_key(&name.text) {
                 let d = Diagnostic::new(
                     Code::Type,
-                    span,
+                    e.value.span,
                     format!("no argument shows the element type `{}`", name.text),
-                );
+                )
+                .help("declare the result with `let`");
                 return Err(self.error(d));
             }
         }
         Ok(instance)
+    }
+
+    /// Element types that no argument shows, from results that the caller declares.
+    fn result_dtypes(
+        &mut self,
+        e: &ast::Equation,
+        f: &ast::Function,
+        instance: &mut Instance,
+    ) -> Result<(), Reported> {
+        let formals = f.results.iter().flat_map(|g| g.names.iter().map(move |_| &g.ty.dtype));
+        for (formal, target) in formals.zip(&e.targets) {
+            let Some(Binding::Tensor(t)) = self.function.target(&target.name.text) else { continue };
+            let dtype = self.function.function.tensors.get(t).map(|t| t.dtype);
+            let generic = f.generics.iter().find(|(n, _)| n.text == formal.text);
+            if let (Some((name, class)), Some(dtype)) = (generic, dtype)
+                && !instance.dtypes.contains_key(&name.text)
+            {
+                self.bind_dtype(instance, name, class, dtype, target.span)?;
+            }
+        }
+        Ok(())
     }
 
     fn bind_dtype(
@@ -568,7 +592,7 @@ impl StatementCx<'_, '_> {
         });
         let Some((factor, rest)) = open.linear_in(MARKER) else { return false };
         let numerator = actual - &rest;
-        let value = numerator.div(&factor);
+        let value = numerator.exact_quotient(&factor).unwrap_or_else(|| numerator.div(&factor));
         let exact = factor.as_constant() == Some(1)
             || self.function.facts.equal(&(&value * &factor), &numerator);
         if !exact || factor.as_constant() == Some(0) {

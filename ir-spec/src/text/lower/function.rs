@@ -29,6 +29,8 @@ pub(super) struct FunctionCx<'a> {
     instance: &'a Instance,
     pub(super) has_leading: bool,
     pub(super) leading: usize,
+    /// Sizes of the leading axes.
+    leading_sizes: Vec<crate::SizeId>,
     pub(super) facts: Facts,
     /// Axes that some equation writes with a literal slot or a shift (R6).
     pub(super) history: IndexSet<(TensorId, usize)>,
@@ -57,7 +59,7 @@ pub(super) fn lower_function(
     let mut signature = SignatureCx::new(module, name, instance);
     let outcome = signature.read(f);
     let has_leading = f.params.iter().chain(&f.results).any(|g| g.ty.ellipsis);
-    let function = signature.function;
+    let (function, leading_sizes) = (signature.function, signature.leading);
     outcome?;
     let mut cx = FunctionCx {
         facts: function.known_facts(),
@@ -66,6 +68,7 @@ pub(super) fn lower_function(
         instance,
         has_leading,
         leading: instance.leading,
+        leading_sizes,
         history: IndexSet::new(),
         names: IndexMap::new(),
         updated: IndexMap::new(),
@@ -231,8 +234,7 @@ impl<'a> FunctionCx<'a> {
         let mut signature = SignatureCx::new(self.module, "", self.instance);
         signature.function = std::mem::take(&mut self.function);
         signature.open = false;
-        signature.leading =
-            signature.function.sizes.keys().take(self.leading).collect();
+        signature.leading = self.leading_sizes.clone();
         let ty_read = signature.type_expr(ty);
         self.function = std::mem::take(&mut signature.function);
         let mut outcome = Ok(());
@@ -309,7 +311,8 @@ impl<'a> FunctionCx<'a> {
             for target in &w.equation.targets {
                 let Some(Binding::Tensor(t)) = self.target(&target.name.text) else { continue };
                 let old = self.binding(&target.name.text, true);
-                for (axis, sub) in target.subs.iter().flatten().enumerate() {
+                let mut axis = 0;
+                for sub in target.subs.iter().flatten() {
                     if let Sub::Expr(e) = sub
                         && self.is_slot_or_shift(e)
                     {
@@ -318,6 +321,7 @@ impl<'a> FunctionCx<'a> {
                             self.history.insert((old, axis));
                         }
                     }
+                    axis += if matches!(sub, Sub::Ellipsis(_)) { self.leading } else { 1 };
                 }
             }
         }

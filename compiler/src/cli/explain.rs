@@ -1,0 +1,56 @@
+//! `tcc explain`.
+
+use super::input::InputArgs;
+use super::report::{self, Failure};
+use super::run::named;
+use super::target::TargetArg;
+use super::{Form, files};
+use std::fmt::Write;
+use std::path::PathBuf;
+use tcc::{Compilation, Stage};
+
+/// Shows what a compiled function does: kernels, memory, and at given sizes its cost.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A `.tir` file; `-` is stdin.
+    file: PathBuf,
+    /// The function; without it the last one of the text.
+    #[arg(long, value_name = "NAME")]
+    function: Option<String>,
+    #[command(flatten)]
+    inputs: InputArgs,
+    #[command(flatten)]
+    target: TargetArg,
+}
+
+pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
+    let text = files::read_text(&a.file)?;
+    let compiler = named(a.target.compiler()?, a.function.as_deref(), &a.file);
+    let lowered = compiler.lower(&text)?;
+    report::print(lowered.warnings(), lowered.sources(), form);
+    let mut out = format!("target {}\n\n{}\n", compiler.target(), lowered.text(Stage::Program)?);
+    let sizes = a.inputs.sizes();
+    if sizes.is_empty() && !lowered.sizes().is_empty() {
+        let names: Vec<String> = lowered.sizes().iter().map(|s| format!("--set {s}=...")).collect();
+        let _ = writeln!(out, "cost: name the sizes ({})", names.join(" "));
+    } else {
+        out.push_str(&costs(&lowered, &sizes)?);
+    }
+    files::print(out.as_bytes())
+}
+
+/// A table of the kernel calls.
+fn costs(lowered: &Compilation, sizes: &[(&str, i64)]) -> Result<String, Failure> {
+    let cost = lowered.cost(sizes)?;
+    let mut out = format!("{:>14} {:>14} {:>10}  kernel\n", "flops", "bytes", "flops/byte");
+    let mut row = |flops: f64, bytes: f64, name: &str| {
+        let ratio = if bytes > 0.0 { flops / bytes } else { 0.0 };
+        let _ = writeln!(out, "{flops:>14} {bytes:>14} {ratio:>10.2}  {name}");
+    };
+    for k in &cost.kernels {
+        row(k.flops, k.bytes, &k.kernel);
+    }
+    row(cost.flops(), cost.bytes(), "total");
+    let _ = writeln!(out, "temporaries: {} bytes", cost.arena);
+    Ok(out)
+}

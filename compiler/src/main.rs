@@ -1,0 +1,9 @@
+//! The command `tcc`.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}
