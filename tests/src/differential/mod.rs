@@ -8,13 +8,16 @@
 mod compare;
 mod engine;
 mod layout;
+mod mutate;
 mod oracle;
 mod shrink;
 
 pub use compare::{Difference, Tally, identical, within_bounds};
 pub use engine::{
-    Subject, Verdict, compare as compare_lowered, execute, judge, read, reference, show, stop_code,
+    Run, Subject, Verdict, compare as compare_lowered, execute, judge, random_runs, read,
+    reference, runs_of, show, stop_code,
 };
 pub use layout::Layout;
+pub use mutate::Bug;
 pub use oracle::{Oracle, Reference};
 pub use shrink::shrink;

@@ -134,6 +134,11 @@ impl Domain for Oracle {
             let open = sign.value().is_nan() || (sign.error() > 0.0 && sign.value() == 0.0);
             r.wild |= open || sign.value().abs() < sign.error();
         }
+        // A number that may have vanished, times an infinity.
+        let vanishing = |a: &Reference| a.error() > 0.0 && a.value().abs() <= a.error();
+        let product = matches!(func, Func::Mul | Func::Fma | Func::Div);
+        let infinite = args.iter().any(|a| !a.value().is_finite());
+        r.wild |= product && infinite && args.iter().any(vanishing);
         Ok(r)
     }
 

@@ -111,7 +111,11 @@ impl<'o> Builder<'o> {
         let favored = (0..2)
             .map(|_| {
                 let all = rng.u8(0..3) > 0;
-                if all { DTYPES[rng.usize(..DTYPES.len())] } else { usual[rng.usize(..usual.len())] }
+                if all {
+                    DTYPES[rng.usize(..DTYPES.len())]
+                } else {
+                    usual[rng.usize(..usual.len())]
+                }
             })
             .collect();
         let risk = match rng.u8(0..30) {
@@ -249,8 +253,7 @@ impl<'o> Builder<'o> {
 
     /// Chooses results and declarations.
     pub(super) fn finish(mut self) -> Case {
-        let defined: Vec<Decl> =
-            self.case.groups.iter().flat_map(|g| g.defines.clone()).collect();
+        let defined: Vec<Decl> = self.case.groups.iter().flat_map(|g| g.defines.clone()).collect();
         for d in &defined {
             let own = |g: &&Group| !g.defines.contains(d);
             let lines = self.case.groups.iter().filter(own).flat_map(|g| &g.lines);
@@ -271,7 +274,11 @@ pub(super) fn names(vars: &[Var]) -> String {
 
 /// `T[i,j]`, or `T` for rank 0.
 pub(super) fn element(name: &str, subscripts: &[String]) -> String {
-    if subscripts.is_empty() { name.to_owned() } else { format!("{name}[{}]", subscripts.join(",")) }
+    if subscripts.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}[{}]", subscripts.join(","))
+    }
 }
 
 /// The element that the bare indices name.
