@@ -15,6 +15,7 @@ use crate::int::{Facts, IntExpr, Symbol, bounds, display};
 use crate::scalar::{Expr, Func, Reducer, Subscript};
 use crate::{TensorId, VarId};
 use indexmap::IndexMap;
+use std::collections::HashMap;
 use tcc_abi::DType;
 
 /// Checks a kernel.
@@ -40,6 +41,10 @@ pub fn verify_lowered(kernel: &Kernel) -> Result<(), Diagnostics> {
 struct Verifier<'a> {
     kernel: &'a Kernel,
     facts: Facts,
+    /// What is declared about the sizes alone.
+    declared: Facts,
+    /// Whether `declared` shows that an expression of sizes is not negative.
+    known: HashMap<IntExpr, bool>,
     /// Loop variables in scope with their first and last value, bounds over outer variables.
     loops: IndexMap<VarId, (IntExpr, IntExpr)>,
     /// Values of `let` variables, over loop variables and sizes.
@@ -58,6 +63,8 @@ impl<'a> Verifier<'a> {
         }
         Verifier {
             kernel,
+            declared: facts.clone(),
+            known: HashMap::new(),
             facts,
             loops: IndexMap::new(),
             lets: IndexMap::new(),
@@ -173,7 +180,7 @@ impl<'a> Verifier<'a> {
             return;
         }
         let (lo, hi) = (self.resolve(&f.lo), self.resolve(&f.hi));
-        if !self.facts.is_nonneg(&lo) && !self.least_is_nonneg(&lo) {
+        if !self.is_nonneg(&lo) && !self.least_is_nonneg(&lo) {
             let text = self.show(&lo);
             self.error(format!("the loop bound {text} may be negative"));
         }
@@ -199,8 +206,27 @@ impl<'a> Verifier<'a> {
         |v| self.loops.get(&v).cloned()
     }
 
-    fn least_is_nonneg(&self, e: &IntExpr) -> bool {
-        bounds::lower(e, &self.ranges(), &self.facts).is_some_and(|lo| self.facts.is_nonneg(&lo))
+    fn least_is_nonneg(&mut self, e: &IntExpr) -> bool {
+        let least = bounds::lower(e, &self.ranges(), &self.facts);
+        least.is_some_and(|lo| self.is_nonneg(&lo))
+    }
+
+    /// As the facts say; what follows from the declared ones alone is shown once.
+    fn is_nonneg(&mut self, e: &IntExpr) -> bool {
+        if !e.mentions_vars() {
+            let known = match self.known.get(e) {
+                Some(known) => *known,
+                None => {
+                    let shown = self.declared.is_nonneg(e);
+                    self.known.insert(e.clone(), shown);
+                    shown
+                }
+            };
+            if known {
+                return true;
+            }
+        }
+        self.facts.is_nonneg(e)
     }
 
     fn condition(&mut self, e: &Expr) {
@@ -366,7 +392,7 @@ impl<'a> Verifier<'a> {
             let i = at(i);
             let last = extent - &IntExpr::constant(1) - i.clone();
             for goal in [&i, &last] {
-                let proved = self.least_is_nonneg(goal) || self.facts.is_nonneg(goal);
+                let proved = self.least_is_nonneg(goal) || self.is_nonneg(goal);
                 if !proved {
                     let (name, text) = (b.name.clone(), self.show(&i));
                     self.error(format!(
