@@ -124,7 +124,7 @@ impl Domain for Bounded {
         }
         let rounded = Scalar::from_f64(dtype, x.value).to_f64();
         let own = storage_unit(dtype) * x.value.abs() + storage_tiny(dtype);
-        let own = if rounded == x.value { 0.0 } else { own };
+        let own = if rounded == x.value && x.error == 0.0 { 0.0 } else { own };
         BoundedFloat { error: x.error + own, ..BoundedFloat::new(dtype, x.value, 0.0) }
     }
 

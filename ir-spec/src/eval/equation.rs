@@ -42,10 +42,11 @@ impl<D: Domain> Scope<'_, D> {
     }
 
     /// Visits the domain in lexicographic order; `slot` restricts it to the points that write that
-    /// slot of that axis.
+    /// slot of that axis. `shape` is the target's: values that `@drop` drops are not evaluated.
     pub(super) fn contributions(
         &self,
         e: &Equation,
+        shape: &[usize],
         slot: Option<(usize, i64)>,
         visit: &mut dyn FnMut(Contribution<D::Float>) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
@@ -67,8 +68,10 @@ impl<D: Domain> Scope<'_, D> {
             };
             if here && point.guard()? {
                 let position = point.position()?;
-                let value = point.expr(&e.body)?;
-                visit((position, value))?;
+                if !e.attributes.drop || is_inside(&position, shape) {
+                    let value = point.expr(&e.body)?;
+                    visit((position, value))?;
+                }
             }
             if !advance(&mut point.vars, &ranges) {
                 return Ok(());
@@ -93,6 +96,10 @@ impl<D: Domain> Scope<'_, D> {
         }
         Ok(())
     }
+}
+
+fn is_inside(position: &[i128], shape: &[usize]) -> bool {
+    position.iter().zip(shape).all(|(p, n)| usize::try_from(*p).is_ok_and(|p| p < *n))
 }
 
 /// The next point in lexicographic order; false after the last.

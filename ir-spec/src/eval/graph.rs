@@ -157,8 +157,9 @@ impl<D: Domain> Interpreter<'_, D> {
         let mut out = self.blank(f, d, tensors, sizes)?;
         let scope = Scope { domain: &self.domain, function: f, tensors, sizes };
         let mut filling = Filling::new(&self.domain, f, d.tensor);
+        let shape = out.shape.clone();
         for e in &d.equations {
-            scope.contributions(e, None, &mut |c| filling.store(&mut out, e, c))?;
+            scope.contributions(e, &shape, None, &mut |c| filling.store(&mut out, e, c))?;
         }
         filling.settle(&mut out)?;
         Ok(out)
@@ -200,9 +201,10 @@ impl<D: Domain> Interpreter<'_, D> {
     ) -> Result<(), Stop> {
         let mut filling = Filling::new(&self.domain, f, d.tensor);
         let mut collected = Vec::new();
+        let shape = tensors[d.tensor].as_ref().map_or(Vec::new(), |t| t.shape.clone());
         for e in &d.equations {
             let scope = Scope { domain: &self.domain, function: f, tensors, sizes };
-            scope.contributions(e, Some(slot), &mut |c| {
+            scope.contributions(e, &shape, Some(slot), &mut |c| {
                 collected.push((e, c));
                 Ok(())
             })?;

@@ -180,6 +180,7 @@ pub fn compare(
     for (k, (sizes, values)) in runs.iter().enumerate() {
         let way = Way {
             layout_seed: (k == 1 && seed.is_multiple_of(3)).then_some(seed),
+            bound: seed.is_multiple_of(5),
             bitwise: seed.is_multiple_of(8),
         };
         match one_run(subject, &executable, values, sizes, way, tally) {
@@ -202,12 +203,14 @@ pub fn compare(
 }
 
 /// How a program runs, and what it is compared with.
-#[derive(Clone, Copy)]
-struct Way {
-    /// Inputs with odd strides.
-    layout_seed: Option<u64>,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Way {
+    /// Inputs with odd strides, which follow from the seed.
+    pub layout_seed: Option<u64>,
+    /// The `param` inputs are bound before the call.
+    pub bound: bool,
     /// Compare with the interpreter of the loop-nest level too.
-    bitwise: bool,
+    pub bitwise: bool,
 }
 
 /// True if the reference decided; the error says how the sides differ.
@@ -220,7 +223,7 @@ fn one_run(
     tally: &mut Tally,
 ) -> Result<bool, Difference> {
     let named = subject.named(sizes);
-    let got = execute(subject.function(), executable, values, &named, way.layout_seed);
+    let got = execute(subject.function(), executable, values, &named, way);
     let (want, undecided) = reference(subject, values, &named);
     if undecided || way.bitwise {
         by_kernels(subject, executable, values, &named).map_err(Difference::plain)?;
@@ -281,7 +284,7 @@ fn by_kernels(
     named: &[(&str, i64)],
 ) -> Result<(), String> {
     let f = subject.function();
-    let got = execute(f, executable, values, named, None);
+    let got = execute(f, executable, values, named, Way::default());
     let lowered = executable.compilation().lowered();
     let shapes: Vec<&[usize]> =
         f.params.iter().map(|p| values[&f.tensors[*p].name].shape.as_slice()).collect();
@@ -297,21 +300,21 @@ fn by_kernels(
     }
 }
 
-/// Runs compiled code; with a seed, on inputs with odd strides.
+/// Runs compiled code.
 pub fn execute(
     f: &Function,
     executable: &Executable,
     values: &Tensors<f64>,
     named: &[(&str, i64)],
-    layout_seed: Option<u64>,
+    way: Way,
 ) -> Result<Tensors<f64>, Error> {
-    let mut rng = Rng::with_seed(layout_seed.unwrap_or(0));
+    let mut rng = Rng::with_seed(way.layout_seed.unwrap_or(0));
     let placed: Vec<_> = f
         .params
         .iter()
         .map(|p| {
             let t = &values[&f.tensors[*p].name];
-            let layout = match layout_seed {
+            let layout = match way.layout_seed {
                 Some(_) => Layout::random(&mut rng, &t.shape),
                 None => Layout::dense(&t.shape),
             };
@@ -321,7 +324,17 @@ pub fn execute(
         .collect();
     let views: Vec<_> = placed.iter().map(|(l, m)| l.view(m)).collect();
     let options = CallOptions { sizes: named, ..CallOptions::default() };
-    let results = executable.run_with(&views, &options)?;
+    let is_param = |t: &tcc_ir::TensorId| f.tensors[*t].role == Role::Param;
+    let results = if way.bound {
+        let all = f.params.iter().zip(&views);
+        let (params, rest): (Vec<_>, Vec<_>) = all.partition(|(t, _)| is_param(t));
+        let params: Vec<_> =
+            params.into_iter().map(|(t, v)| (f.tensors[*t].name.as_str(), v.clone())).collect();
+        let rest: Vec<_> = rest.into_iter().map(|(_, v)| v.clone()).collect();
+        executable.bind(&params)?.run(&rest, &options)?
+    } else {
+        executable.run_with(&views, &options)?
+    };
     let name = |t: &tcc_ir::TensorId| f.tensors[*t].name.clone();
     let results_of = f.results.iter().filter(|t| f.tensors[**t].role == Role::Result(None));
     let inouts = f.params.iter().filter(|t| f.tensors[**t].role == Role::Inout);

@@ -14,7 +14,7 @@ mod shrink;
 
 pub use compare::{Difference, Tally, identical, within_bounds};
 pub use engine::{
-    Run, Subject, Verdict, compare as compare_lowered, execute, judge, random_runs, read,
+    Run, Subject, Verdict, Way, compare as compare_lowered, execute, judge, random_runs, read,
     reference, runs_of, show, stop_code,
 };
 pub use layout::Layout;

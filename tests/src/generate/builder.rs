@@ -251,6 +251,23 @@ impl<'o> Builder<'o> {
         }
     }
 
+    /// States a fact about a size that a parameter shows; rarely one that does not hold.
+    fn fact(&mut self) {
+        let names = self.names.clone();
+        let name = self.pick(&names);
+        let shown = self.case.params.iter().any(|p| p.decl.shape.contains(&Dim::size(name)));
+        if !shown || !self.one_in(8) {
+            return;
+        }
+        let values = self.case.sizes.iter().filter_map(|s| s.get(name)).copied();
+        let (least, most) = values.fold((i64::MAX, 0), |(a, b), v| (a.min(v), b.max(v)));
+        let wrong = i64::from(self.one_in(12));
+        self.case.facts.push(match self.rng.bool() {
+            true => format!("{name} <= {}", most - wrong),
+            false => format!("{name} >= {}", least + wrong),
+        });
+    }
+
     /// Chooses results and declarations.
     pub(super) fn finish(mut self) -> Case {
         let defined: Vec<Decl> = self.case.groups.iter().flat_map(|g| g.defines.clone()).collect();
@@ -263,6 +280,7 @@ impl<'o> Builder<'o> {
             }
         }
         self.case.drop_unused_params();
+        self.fact();
         self.case
     }
 }

@@ -31,7 +31,9 @@ struct Used {
 }
 
 /// Constructs that each program counts for, by what its text shows.
-const SUGAR: [(&str, &str); 12] = [
+const SUGAR: [(&str, &str); 14] = [
+    ("einsum", "einsum("),
+    ("stated fact", ") where "),
     ("mean", "mean"),
     ("argmax", "argmax"),
     ("argmin", "argmin"),
@@ -48,7 +50,7 @@ const SUGAR: [(&str, &str); 12] = [
 
 impl Coverage {
     /// Every construct that is counted.
-    pub const CONSTRUCTS: [&str; 34] = [
+    pub const CONSTRUCTS: [&str; 36] = [
         "@drop",
         "accumulator type",
         "affine read",
@@ -65,6 +67,7 @@ impl Coverage {
         "cumsum",
         "default",
         "diagonal",
+        "einsum",
         "fix",
         "forward scan",
         "gather",
@@ -83,6 +86,7 @@ impl Coverage {
         "several equations",
         "several results",
         "softmax",
+        "stated fact",
     ];
 
     /// Counts a program.
