@@ -1,6 +1,6 @@
 //! Diagnostics: what a user is told, with a code, places in the source and a way to mend it.
 
-use crate::span::Span;
+use crate::span::{Sources, Span};
 use std::fmt;
 
 /// The kind of a diagnostic; prints as its word code, for example `E-SIZE`.
@@ -359,6 +359,29 @@ impl IntoIterator for Diagnostics {
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }
+}
+
+/// Diagnostics as plain text: `E-SIZE file.tir:3:12: message`, then labels, notes and help, each on a
+/// line of its own.
+pub fn render_plain(diagnostics: &Diagnostics, sources: &Sources) -> String {
+    let place = |s: Span| {
+        let (line, column) = sources.line_column(s.source, s.start);
+        format!("{}:{line}:{column}: ", sources.get(s.source).0)
+    };
+    let mut out = String::new();
+    let mut add = |line: String| {
+        out.push_str(&line);
+        out.push('\n');
+    };
+    for d in &diagnostics.0 {
+        let at = d.span.map(place).unwrap_or_default();
+        let separator = if at.is_empty() { ": " } else { " " };
+        add(format!("{}{separator}{at}{}", d.code, d.message));
+        d.labels.iter().for_each(|(s, text)| add(format!("  {}{text}", place(*s))));
+        d.notes.iter().for_each(|n| add(format!("  note: {n}")));
+        d.help.iter().for_each(|h| add(format!("  help: {h}")));
+    }
+    out
 }
 
 #[cfg(test)]

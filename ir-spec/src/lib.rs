@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod library;
 pub mod program;
 pub mod scalar;
+pub mod schedule;
 pub mod span;
 pub mod target;
 pub mod text;

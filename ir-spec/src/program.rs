@@ -1,10 +1,16 @@
 //! Programs: what an executable runs, kernels called in order on buffers.
 
+mod print;
+mod verify;
+
+pub use print::print_program;
+pub use verify::verify;
+
 use crate::graph::{Fact, Size};
 use crate::int::{IntExpr, Symbol, SymbolNames, display};
 use crate::{SizeId, TensorId};
 use cranelift_entity::PrimaryMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use tcc_abi::DType;
 
 /// A program: its kernels are in the module beside it.
@@ -89,55 +95,4 @@ impl SymbolNames for ProgramNames<'_> {
             Symbol::Var(v) => write!(f, "{v}"),
         }
     }
-}
-
-/// The program as `.tir` text.
-pub fn print_program(p: &Program) -> String {
-    use crate::graph::Role;
-    let names = ProgramNames(p);
-    let int = |e: &IntExpr| display(e, &names).to_string();
-    let ty = |t: &TensorId| {
-        let Some(b) = p.buffers.get(*t) else { return String::new() };
-        let dims: Vec<String> = b.shape.iter().map(|e| int(e).replace(' ', "")).collect();
-        let dims = if dims.is_empty() { String::new() } else { format!("[{}]", dims.join(",")) };
-        format!("{}: {}{dims}", b.name, b.dtype)
-    };
-    let name = |t: &TensorId| p.buffers.get(*t).map_or(String::new(), |b| b.name.clone());
-    let declare = |t: &TensorId| {
-        let modifier = match p.buffers.get(*t).map(|b| b.role) {
-            Some(Role::Param) => "param ",
-            Some(Role::Inout) => "inout ",
-            _ => "",
-        };
-        format!("{modifier}{}", ty(t))
-    };
-    let list = |ts: &[TensorId]| ts.iter().map(name).collect::<Vec<_>>().join(", ");
-    let params: Vec<String> = p.params.iter().map(declare).collect();
-    let results: Vec<String> = p.results.iter().map(ty).collect();
-    let guards: Vec<String> = p
-        .guards
-        .iter()
-        .map(|g| {
-            let fact = format!("{} {} {}", int(&g.fact.lhs), g.fact.comparison, int(&g.fact.rhs));
-            g.unless_empty.iter().fold(fact, |text, e| format!("{text} || {} == 0", int(e)))
-        })
-        .collect();
-    let guards =
-        if guards.is_empty() { String::new() } else { format!(" where {}", guards.join(", ")) };
-    let mut out = format!(
-        "program {}({}) -> ({}){guards} {{\n",
-        p.name,
-        params.join(", "),
-        results.join(", ")
-    );
-    for (t, b) in p.buffers.iter().filter(|(_, b)| b.role == Role::Intermediate) {
-        let offset = b.offset.as_ref().map_or(String::new(), |o| format!(" @offset({})", int(o)));
-        let _ = writeln!(out, "    buffer {}{offset}", ty(&t));
-    }
-    for c in &p.calls {
-        let (args, results) = (list(&c.arguments), list(&c.results));
-        let _ = writeln!(out, "    call {}({args}) -> {results}", c.kernel);
-    }
-    out.push_str("}\n");
-    out
 }

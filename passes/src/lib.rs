@@ -12,3 +12,4 @@ pub mod memory_plan;
 pub mod pass;
 pub mod pipeline;
 pub mod plan;
+pub mod schedule;

@@ -9,6 +9,7 @@ use crate::plan::Strategy;
 use indexmap::IndexMap;
 use std::fmt;
 use tcc_ir::graph::{Checked, Module};
+use tcc_ir::kernel::{canonical, canonical_program};
 use tcc_ir::target::Target;
 
 /// A pass by name.
@@ -30,6 +31,8 @@ pub enum Run {
     Graph(fn(&mut Module, &Settings) -> Changed),
     /// From the graph level to programs and kernels.
     Lower,
+    /// Applies the module's schedules to its kernels.
+    Schedule,
 }
 
 /// The passes, in the order of a usual pipeline.
@@ -87,6 +90,12 @@ pub const PASSES: &[Pass] = &[
         about: "makes programs and kernels of functions",
         options: &[("strided", &["false", "true"]), ("vectorize", &["true", "false"])],
         run: Run::Lower,
+    },
+    Pass {
+        name: "schedule",
+        about: "applies the schedules of the module to its kernels",
+        options: &[],
+        run: Run::Schedule,
     },
 ];
 
@@ -147,14 +156,15 @@ pub(crate) fn lower_all(checked: &Checked<'_>, target: &Target, settings: &Setti
     let mut out = Module {
         entries: module.entries.clone(),
         kernels: module.kernels.clone(),
+        schedules: module.schedules.clone(),
         programs: module.programs.clone(),
         ..Module::default()
     };
     for name in module.functions.keys() {
         let lowered = lower(checked, name, target, options)
             .unwrap_or_else(|e| panic!("`lower` requires `inline_calls`: {e}"));
-        out.programs.insert(name.clone(), lowered.program);
-        out.kernels.extend(lowered.kernels);
+        out.programs.insert(name.clone(), canonical_program(&lowered.program));
+        out.kernels.extend(lowered.kernels.iter().map(|(n, k)| (n.clone(), canonical(k))));
     }
     out
 }

@@ -6,12 +6,13 @@
 use crate::graph::Changed;
 use crate::lower;
 use crate::pass::{self, PASSES, Pass, Run, Settings};
+use crate::schedule::apply_all;
 use indexmap::IndexMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tcc_ir::diag::Diagnostics;
 use tcc_ir::graph::{Checked, DerivedFact, Module, check};
-use tcc_ir::kernel;
+use tcc_ir::{kernel, program};
 use tcc_ir::target::Target;
 use tcc_ir::text::print_module;
 use thiserror::Error;
@@ -169,7 +170,15 @@ fn apply(
             for k in next.kernels.values() {
                 kernel::verify_lowered(k).map_err(|d| findings(&d))?;
             }
+            for p in next.programs.values() {
+                program::verify(p, &next.kernels).map_err(|d| findings(&d))?;
+            }
             Ok((next, Changed(true)))
+        }
+        Run::Schedule => {
+            let next = apply_all(module).map_err(|d| findings(&d))?;
+            let changed = next.kernels != module.kernels;
+            Ok((next, Changed(changed)))
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What the suites share.
 
 pub mod differential;
+pub mod filetest;
 pub mod generate;
 pub mod golden;
 pub mod programs;
-pub mod scalar_tables;
+pub mod random;
+pub mod random_text;
 pub mod run_cases;
+pub mod scalar_tables;

@@ -1,13 +1,36 @@
 //! Running programs the ways that suites compare.
 
 use tcc_ir::eval::{Expansions, Machine, Stop, Tensor, Tensors, bind_sizes, run_program};
-use tcc_ir::graph::{Checked, Function, Role};
+use tcc_ir::graph::{Checked, Function, Module, Role};
 use tcc::{CallOptions, Compiler, Error, Executable};
 use tcc_ir::span::Sources;
 use tcc_ir::target::Target;
 use tcc_runtime::Tensor as Memory;
 pub use tcc_passes::pipeline::DEFAULT;
 use tcc_passes::pipeline::{self, Pipeline};
+
+/// Lowers a module with the default passes.
+pub fn lower_default(checked: &Checked<'_>) -> Module {
+    let pipeline = Pipeline::of(DEFAULT).unwrap();
+    let target: Target = "x86_64-v3".parse().unwrap();
+    pipeline::run(checked, &pipeline, &target, true, &mut |_| {})
+        .unwrap_or_else(|e| panic!("{}", e.reproducer()))
+}
+
+/// Runs one function's kernels by the interpreter of the loop-nest level.
+pub fn run_kernels(
+    lowered: &Module,
+    f: &Function,
+    inputs: &Tensors<f64>,
+    sizes: &[(&str, i64)],
+) -> Result<Tensors<f64>, Stop> {
+    let shapes: Vec<Vec<usize>> =
+        f.params.iter().map(|p| inputs[&f.tensors[*p].name].shape.clone()).collect();
+    let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
+    let sizes = bind_sizes(f, &shapes, sizes)?;
+    let program = &lowered.programs[&f.name];
+    run_program(program, &lowered.kernels, inputs, &sizes, &mut Expansions::default())
+}
 
 /// Lowers a module with the default passes and runs one function's kernels by the interpreter of the
 /// loop-nest level.
@@ -17,19 +40,7 @@ pub fn run_lowered(
     inputs: &Tensors<f64>,
     sizes: &[(&str, i64)],
 ) -> Result<Tensors<f64>, Stop> {
-    let pipeline = Pipeline::of(DEFAULT).unwrap();
-    let target: Target = "x86_64-v3".parse().unwrap();
-    let module = pipeline::run(checked, &pipeline, &target, true, &mut |_| {})
-        .unwrap_or_else(|e| panic!("{}", e.reproducer()));
-    let shapes: Vec<Vec<usize>> = f
-        .params
-        .iter()
-        .map(|p| inputs[&f.tensors[*p].name].shape.clone())
-        .collect();
-    let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
-    let sizes = bind_sizes(f, &shapes, sizes)?;
-    let program = &module.programs[&f.name];
-    run_program(program, &module.kernels, inputs, &sizes, &mut Expansions::default())
+    run_kernels(&lower_default(checked), f, inputs, sizes)
 }
 
 /// The elements as (real, imaginary) pairs.

@@ -8,7 +8,9 @@ use tcc_ir::graph::{Checked, Function, check};
 use tcc_ir::span::Sources;
 use tcc_tests::golden::{Golden, read};
 use tcc_passes::pipeline::panic_text;
-use tcc_tests::programs::{parts, run_image, run_jit, run_lowered};
+use tcc_tests::programs::{
+    lower_default, parts, run_image, run_jit, run_kernels, run_lowered,
+};
 
 fn inputs(f: &Function, g: &Golden) -> Tensors<f64> {
     g.inputs
@@ -89,4 +91,22 @@ fn compiled_code_gives_golden_results() {
 #[test]
 fn images_give_golden_results() {
     check_all(&|checked, f, inputs, sizes| run_image(checked, f, inputs, sizes).unwrap());
+}
+
+#[test]
+fn reread_kernels_give_the_same_results() {
+    check_all(&|checked, f, inputs, sizes| {
+        let lowered = lower_default(checked);
+        let text = tcc_ir::text::print_module(&lowered);
+        let read = tcc_ir::text::read_module(&mut Sources::default(), "printed.tir", &text);
+        let (reread, _) = read.unwrap();
+        let got = run_kernels(&reread, f, inputs, sizes).unwrap();
+        let want = run_kernels(&lowered, f, inputs, sizes).unwrap();
+        for (name, t) in &want {
+            let bits = |t| parts(t).iter().map(|(a, b)| (a.to_bits(), b.to_bits())).collect();
+            let (a, b): (Vec<_>, Vec<_>) = (bits(t), bits(&got[name]));
+            assert_eq!(a, b, "{name}");
+        }
+        got
+    });
 }

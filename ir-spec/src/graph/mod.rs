@@ -363,6 +363,8 @@ pub struct Module {
     pub entries: Vec<String>,
     /// Kernels by name.
     pub kernels: indexmap::IndexMap<String, crate::kernel::Kernel>,
+    /// Schedules by the name of their kernel.
+    pub schedules: indexmap::IndexMap<String, crate::schedule::Schedule>,
     /// Programs by name.
     pub programs: indexmap::IndexMap<String, crate::program::Program>,
 }

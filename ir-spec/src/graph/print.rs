@@ -305,8 +305,20 @@ fn is_product_sum(e: &Equation, reduced: &[VarId]) -> bool {
         })
     };
     distinct_targets
+        && is_left_product(&e.body)
         && factors.iter().all(|x| is_factor(x) && reduced.iter().any(|v| mentions(x, *v)))
         && reduced.iter().all(|v| factors.iter().any(|x| mentions(x, *v)))
+}
+
+/// True if no product stands on the right of a product: parentheses do not keep it there (R1).
+fn is_left_product(e: &Expr) -> bool {
+    match e {
+        Expr::Apply(Func::Mul, args) => match args.as_slice() {
+            [a, b] => !matches!(b, Expr::Apply(Func::Mul, _)) && is_left_product(a),
+            _ => true,
+        },
+        _ => true,
+    }
 }
 
 /// What reads back as a factor.

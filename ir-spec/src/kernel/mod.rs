@@ -9,11 +9,13 @@
 //! iterations do not depend on each other, so any order gives the same result; `unroll` changes nothing.
 //! Arithmetic happens as written, one rounding an operation; `@fma` fuses the product that feeds a sum.
 
+mod canonical;
 mod names;
 mod print;
 pub mod regions;
 pub mod verify;
 
+pub use canonical::{canonical, canonical_program, renumbered};
 pub use names::KernelNames;
 pub use print::print_kernel;
 pub use verify::{verify, verify_lowered};
@@ -288,4 +290,9 @@ pub fn visit_blocks<'a>(body: &'a [Stmt], visit: &mut dyn FnMut(&'a Block)) {
             visit(b);
         }
     });
+}
+
+/// Parameters, results and allocated buffers: all but the lets of blocks.
+pub(crate) fn visible_buffers(kernel: &Kernel) -> impl Iterator<Item = TensorId> {
+    kernel.buffers.iter().filter(|(_, b)| b.scope != Scope::Let).map(|(t, _)| t)
 }

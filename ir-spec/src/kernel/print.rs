@@ -4,6 +4,7 @@ use super::{Block, Kernel, KernelNames, LoopKind, Scope, Stmt, Update};
 use crate::TensorId;
 use crate::int::{IntExpr, display};
 use crate::scalar::{Expr, ExprPrinter, Reducer, Subscript};
+use crate::text::size_list;
 use std::fmt::Write;
 use tcc_abi::DType;
 
@@ -72,13 +73,9 @@ impl Printer<'_> {
             .collect();
         let facts =
             if facts.is_empty() { String::new() } else { format!(" where {}", facts.join(", ")) };
-        let _ = write!(
-            self.out,
-            "kernel {}({}) -> ({}){facts}",
-            k.name,
-            params.join(", "),
-            results.join(", ")
-        );
+        let signature = format!("({}) -> ({}){facts}", params.join(", "), results.join(", "));
+        let sizes = size_list(&k.sizes, &signature);
+        let _ = write!(self.out, "kernel {}{sizes}{signature}", k.name);
     }
 
     fn line(&mut self, text: &str) {

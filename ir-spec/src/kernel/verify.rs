@@ -10,7 +10,7 @@ use super::regions::{is_private, reads, write};
 use super::{Block, For, Kernel, KernelNames, LoopKind, Scope, Stmt, Update, visit_blocks};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, bounds, display};
-use crate::scalar::{Expr, Func, Subscript};
+use crate::scalar::{Expr, Func, Reducer, Subscript};
 use crate::{TensorId, VarId};
 use indexmap::IndexMap;
 use tcc_abi::DType;
@@ -306,6 +306,13 @@ impl<'a> Verifier<'a> {
         match b.store.update {
             Update::Set => {}
             Update::Reduce(r) if r.accepts(dtype) && r.func().is_some() => {}
+            Update::Reduce(Reducer::LogSumExp) => {
+                self.error(format!(
+                    "block `{}` reduces with `lse`, which has no scalar function; reduce with \
+                     `max`, then sum exponentials, as the pass `expand_lse` does",
+                    b.name
+                ));
+            }
             Update::Reduce(r) => {
                 self.error(format!("block `{}` cannot reduce {dtype} with `{r}`", b.name));
             }

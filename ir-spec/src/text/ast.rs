@@ -446,11 +446,22 @@ impl Expr {
     }
 }
 
+/// A statement with its place.
+#[derive(Clone, Debug)]
+pub struct Spanned<T> {
+    /// The statement.
+    pub node: T,
+    /// From its first word to its last.
+    pub span: Span,
+}
+
 /// A loop-nest kernel.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// Its name; `None` inside an `intrin`.
     pub name: Option<Name>,
+    /// `<M, N>`: sizes in order; empty if the types show them.
+    pub sizes: Vec<Name>,
     /// Parameters.
     pub params: Vec<Group>,
     /// Results.
@@ -458,7 +469,7 @@ pub struct Kernel {
     /// Facts.
     pub facts: Vec<Fact>,
     /// Statements.
-    pub body: Vec<KernelStmt>,
+    pub body: Vec<Spanned<KernelStmt>>,
     /// The whole item.
     pub span: Span,
 }
@@ -477,23 +488,23 @@ pub enum KernelStmt {
         /// `parallel` and the like.
         kind: Option<Name>,
         /// Body.
-        body: Vec<KernelStmt>,
+        body: Vec<Spanned<KernelStmt>>,
     },
     /// `block name(v = e) where p { ... }`
     Block {
-        /// Its name.
+        /// Its name; empty if it has none.
         name: Name,
         /// Bindings.
         bindings: Vec<(Name, Expr)>,
         /// `where`
         guard: Option<Expr>,
         /// Body.
-        body: Vec<BlockStmt>,
+        body: Vec<Spanned<BlockStmt>>,
         /// The header.
         span: Span,
     },
-    /// `if p { ... } else { ... }`
-    If(Expr, Vec<KernelStmt>, Vec<KernelStmt>),
+    /// `if p { ... } else { ... }`; the place of the part before `else`.
+    If(Expr, Vec<Spanned<KernelStmt>>, Vec<Spanned<KernelStmt>>, Span),
     /// `let n = e`
     Let(Name, Expr),
     /// `alloc A: f32[4] @register`
@@ -502,12 +513,14 @@ pub enum KernelStmt {
     Repeat {
         /// The round.
         var: Name,
+        /// `0..`, where reaching the limit is no failure.
+        lo: Option<Expr>,
         /// The most rounds.
         limit: Expr,
         /// Ends the loop.
         until: Expr,
         /// Body.
-        body: Vec<KernelStmt>,
+        body: Vec<Spanned<KernelStmt>>,
     },
     /// Dropped by recovery.
     Error,
@@ -531,6 +544,8 @@ pub enum BlockStmt {
 pub struct Program {
     /// Its name.
     pub name: Name,
+    /// `<M, N>`: sizes in order; empty if the types show them.
+    pub sizes: Vec<Name>,
     /// Parameters.
     pub params: Vec<Group>,
     /// Results.
@@ -538,7 +553,7 @@ pub struct Program {
     /// Facts.
     pub facts: Vec<Fact>,
     /// Statements.
-    pub body: Vec<ProgramStmt>,
+    pub body: Vec<Spanned<ProgramStmt>>,
     /// The whole item.
     pub span: Span,
 }
@@ -549,7 +564,9 @@ pub enum ProgramStmt {
     /// `buffer T: f32[N] @offset(0)`
     Buffer(Vec<Name>, TypeExpr, Vec<Attr>),
     /// `call k(A, B) -> C`
-    Call(Name, Vec<Name>, Vec<Name>, Span),
+    Call(Name, Vec<Name>, Vec<Name>),
+    /// `require T >= 1 || S == 0 @origin("...")`
+    Require(Expr, Vec<Attr>),
     /// Dropped by recovery.
     Error,
 }

@@ -26,6 +26,7 @@ lalrpop_util::lalrpop_mod!(
 
 pub use lower::read_module;
 pub use print::print_module;
+pub(crate) use print::size_list;
 
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::span::{SourceId, Span};

@@ -9,6 +9,7 @@ use tcc_ir::TensorId;
 use tcc_ir::graph::{Equation, Function, Role};
 use tcc_ir::int::IntExpr;
 use tcc_ir::scalar::{Expr, Read};
+use tcc_ir::span::Span;
 
 /// Merges equal intermediates until none are left.
 pub fn cse(f: &mut Function) -> Changed {
@@ -55,10 +56,11 @@ pub fn cse(f: &mut Function) -> Changed {
     }
 }
 
-/// The equations without the names of their indices.
+/// The equations without the names of their indices and the places where they were written.
 fn anonymous(equations: &[Equation]) -> Vec<Equation> {
     let mut out = equations.to_vec();
     for e in &mut out {
+        e.span = Span::default();
         e.vars.values_mut().for_each(|x| x.name.clear());
     }
     out

@@ -6,11 +6,11 @@
 //! source has one or more. Formatting is idempotent.
 
 mod expr;
+mod kernel;
 
 use super::ast::{
-    AssignOp, Attr, AttrArg, BlockStmt, Directive, Equation, Fact, File, Function, Group, Intrin,
-    Item, Kernel, KernelStmt, Modifier, Program, ProgramStmt, Rule, Schedule, Stmt, Stride, Target,
-    TypeExpr,
+    AssignOp, Attr, AttrArg, Directive, Equation, Fact, File, Function, Group, Intrin, Item, Modifier,
+    Name, Rule, Schedule, Stmt, Stride, Target, TypeExpr,
 };
 use super::token::Comment;
 use crate::span::Span;
@@ -229,123 +229,6 @@ impl Formatter<'_> {
         self.out.push_str(&tail);
     }
 
-    fn kernel(&mut self, k: &Kernel, keyword: &str) {
-        let start = k.name.as_ref().map_or(k.span, |n| n.span);
-        let header = header_end(&k.params, &k.results, &k.facts, start);
-        self.begin(Span { end: header, ..k.span });
-        let name = k.name.as_ref().map_or("", |n| n.text.as_str());
-        self.signature(&format!("{keyword}{name}"), &k.params, &k.results, &k.facts);
-        self.braces(header, k.span, |out| k.body.iter().for_each(|s| out.kernel_stmt(s)));
-    }
-
-    fn kernel_stmt(&mut self, stmt: &KernelStmt) {
-        let nested = |out: &mut Self, body: &[KernelStmt]| {
-            out.out.push_str(" {\n");
-            out.indent += 1;
-            body.iter().for_each(|s| out.kernel_stmt(s));
-            out.indent -= 1;
-            out.pad();
-            out.out.push('}');
-        };
-        if matches!(stmt, KernelStmt::Error) {
-            return;
-        }
-        let start = kernel_stmt_start(stmt);
-        self.begin(start);
-        match stmt {
-            KernelStmt::For { var, lo, hi, kind, body } => {
-                let lo = lo.as_ref().map_or(String::new(), |e| format!("{}..", expr(e, false)));
-                let kind = kind.as_ref().map_or(String::new(), |k| format!(" {}", k.text));
-                let _ = write!(self.out, "for {} in {lo}{}{kind}", var.text, expr(hi, false));
-                nested(self, body);
-            }
-            KernelStmt::Block { name, bindings, guard, body, .. } => {
-                let bindings: Vec<String> = bindings
-                    .iter()
-                    .map(|(n, e)| format!("{} = {}", n.text, expr(e, false)))
-                    .collect();
-                let guard =
-                    guard.as_ref().map_or(String::new(), |g| format!(" where {}", expr(g, false)));
-                let _ = writeln!(
-                    self.out,
-                    "block {}({}){guard} {{",
-                    name.text,
-                    bindings.join(", ")
-                );
-                self.indent += 1;
-                body.iter().for_each(|s| self.block_stmt(s));
-                self.indent -= 1;
-                self.pad();
-                self.out.push('}');
-            }
-            KernelStmt::If(p, a, b) => {
-                let _ = write!(self.out, "if {}", expr(p, false));
-                nested(self, a);
-                if !b.is_empty() {
-                    self.out.push_str(" else");
-                    nested(self, b);
-                }
-            }
-            KernelStmt::Let(n, e) => {
-                let _ = write!(self.out, "let {} = {}", n.text, expr(e, false));
-            }
-            KernelStmt::Alloc(names, ty, attrs) => {
-                let names: Vec<&str> = names.iter().map(|n| n.text.as_str()).collect();
-                let _ = write!(self.out, "alloc {}: {}", names.join(", "), type_expr(ty));
-                attrs.iter().for_each(|a| self.out.push_str(&format!(" {}", attr(a))));
-            }
-            KernelStmt::Repeat { var, limit, until, body } => {
-                let (limit, until) = (expr(limit, false), expr(until, false));
-                let _ = write!(self.out, "repeat {} in {limit} until {until}", var.text);
-                nested(self, body);
-            }
-            KernelStmt::Error => {}
-        }
-        self.end(start);
-    }
-
-    fn block_stmt(&mut self, stmt: &BlockStmt) {
-        self.pad();
-        match stmt {
-            BlockStmt::Init(t, e) => {
-                let _ = write!(self.out, "init {} = {}", target(t), expr(e, false));
-            }
-            BlockStmt::Let(n, ty, e) => {
-                let _ = write!(self.out, "let {}: {} = {}", n.text, type_expr(ty), expr(e, false));
-            }
-            BlockStmt::Equation(e) => self.equation(e),
-            BlockStmt::Error => {}
-        }
-        self.out.push('\n');
-    }
-
-    fn program(&mut self, p: &Program) {
-        let header = header_end(&p.params, &p.results, &p.facts, p.name.span);
-        self.begin(Span { end: header, ..p.span });
-        self.signature(&format!("program {}", p.name.text), &p.params, &p.results, &p.facts);
-        self.braces(header, p.span, |out| {
-            for stmt in &p.body {
-                out.pad();
-                match stmt {
-                    ProgramStmt::Buffer(names, ty, attrs) => {
-                        let names: Vec<&str> = names.iter().map(|n| n.text.as_str()).collect();
-                        let _ = write!(out.out, "buffer {}: {}", names.join(", "), type_expr(ty));
-                        attrs.iter().for_each(|a| out.out.push_str(&format!(" {}", attr(a))));
-                    }
-                    ProgramStmt::Call(k, args, results, _) => {
-                        let list = |names: &[super::ast::Name]| {
-                            names.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(", ")
-                        };
-                        let (args, results) = (list(args), list(results));
-                        let _ = write!(out.out, "call {}({args}) -> {results}", k.text);
-                    }
-                    ProgramStmt::Error => {}
-                }
-                out.out.push('\n');
-            }
-        });
-    }
-
     fn schedule(&mut self, s: &Schedule) {
         self.begin(Span { end: s.kernel.span.end, ..s.span });
         let _ = write!(self.out, "schedule {}", s.kernel.text);
@@ -405,16 +288,9 @@ fn header_end(params: &[Group], results: &[Group], facts: &[Fact], name: Span) -
     groups.chain(facts).max().unwrap_or(name.end)
 }
 
-fn kernel_stmt_start(stmt: &KernelStmt) -> Span {
-    let span = match stmt {
-        KernelStmt::For { var, .. } | KernelStmt::Repeat { var, .. } => var.span,
-        KernelStmt::Block { span, .. } => *span,
-        KernelStmt::If(p, ..) => p.span,
-        KernelStmt::Let(n, _) => n.span,
-        KernelStmt::Alloc(names, ..) => names.first().map_or(Span::default(), |n| n.span),
-        KernelStmt::Error => Span::default(),
-    };
-    Span { end: span.start, ..span }
+fn size_list(sizes: &[Name]) -> String {
+    let names: Vec<&str> = sizes.iter().map(|n| n.text.as_str()).collect();
+    if names.is_empty() { String::new() } else { format!("<{}>", names.join(", ")) }
 }
 
 fn group(g: &Group) -> String {

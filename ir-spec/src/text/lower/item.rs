@@ -1,7 +1,9 @@
 //! Top-level items.
 
 use super::function::lower_function;
-use super::kernel;
+use super::kernel::lower_kernel;
+use super::program::lower_program;
+use super::schedule::lower_schedule;
 use super::signature::Instance;
 use super::{ModuleCx, Reported};
 use crate::diag::{Code, Diagnostic};
@@ -19,14 +21,38 @@ impl ModuleCx {
                 self.module.entries.push(f.name.text.clone());
             }
         }
+        self.kernel_level(file);
         for item in &file.items {
             match item {
-                Item::Kernel(k) => kernel::lower_kernel(self, k),
-                Item::Program(p) => kernel::lower_program(self, p),
-                Item::Schedule(s) => kernel::lower_schedule(self, s),
                 Item::Intrin(i) => self.unsupported("intrinsic declarations", i.span),
                 Item::Rule(r) => self.unsupported("rewrite rules", r.span),
-                Item::Function(_) | Item::Semiring(..) | Item::Error => {}
+                Item::Function(_)
+                | Item::Kernel(_)
+                | Item::Program(_)
+                | Item::Schedule(_)
+                | Item::Semiring(..)
+                | Item::Error => {}
+            }
+        }
+    }
+
+    /// Kernels, then what refers to them. Mistakes are in the diagnostics.
+    fn kernel_level(&mut self, file: &File) {
+        let mut rest = Vec::new();
+        for item in &file.items {
+            if let Item::Kernel(k) = item {
+                self.declared_kernels.extend(k.name.iter().map(|n| n.text.clone()));
+                let _ = lower_kernel(self, k);
+            } else {
+                rest.push(item);
+            }
+        }
+        for item in rest {
+            if let Item::Program(p) = item {
+                let _ = lower_program(self, p);
+            }
+            if let Item::Schedule(s) = item {
+                let _ = lower_schedule(self, s);
             }
         }
     }

@@ -6,6 +6,7 @@
 //! and fixpoints at the end ([`crate::graph::cycles`]).
 
 mod attributes;
+mod block;
 mod call;
 mod constant;
 mod emit;
@@ -14,10 +15,14 @@ mod hir;
 mod index;
 mod item;
 mod kernel;
+mod kernel_value;
+mod program;
 mod resolve;
+mod schedule;
 mod signature;
 mod statement;
 mod sugar;
+mod typing;
 mod value;
 
 use super::ast;
@@ -59,6 +64,8 @@ pub(super) struct ModuleCx {
     declared: IndexMap<String, Rc<ast::Function>>,
     /// Functions of the standard library that were asked for.
     library: IndexMap<String, Option<Rc<ast::Function>>>,
+    /// Names of the kernels that the text declares.
+    declared_kernels: Vec<String>,
     /// Semirings that the text declares.
     semirings: IndexMap<String, Span>,
     /// Names of the instances being lowered, innermost last.

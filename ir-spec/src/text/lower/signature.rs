@@ -58,6 +58,19 @@ impl<'a> SignatureCx<'a> {
         outcome
     }
 
+    /// `<M, N>`: the sizes of a kernel or program in order.
+    pub(super) fn size_list(&mut self, names: &[ast::Name]) -> Result<(), Reported> {
+        let mut outcome = Ok(());
+        for name in names {
+            if self.function.size_by_name(&name.text).is_some() {
+                let message = format!("size `{}` is listed twice", name.text);
+                outcome = Err(self.module.error(Diagnostic::new(Code::Name, name.span, message)));
+            }
+            self.function.sizes.push(Size { name: name.text.clone(), span: name.span });
+        }
+        outcome
+    }
+
     pub(super) fn parameters(&mut self, groups: &[ast::Group]) -> Result<(), Reported> {
         let mut outcome = Ok(());
         for group in groups {

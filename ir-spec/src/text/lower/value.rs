@@ -8,22 +8,15 @@ use super::Reported;
 use super::constant::{Constant, Folded};
 use super::hir::{Hir, HirKind, HirRead, HirSub, Shared};
 use super::statement::StatementCx;
+use super::typing::{self, Value};
 use crate::VarId;
 use crate::diag::{Code, Diagnostic};
-use crate::int::IntExpr;
 use crate::scalar::{
     Comparison, Expr, Func, Read, Reducer, Semiring, Signature, Subscript, absorbing_sum,
 };
 use crate::span::Span;
 use crate::text::ast::ProductOp;
 use tcc_abi::{DType, Scalar};
-
-/// A lowered value.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    Typed(Expr),
-    Constant(Constant),
-}
 
 /// The indices that a scope's surroundings bind.
 #[derive(Clone, Debug, Default)]
@@ -189,10 +182,10 @@ impl StatementCx<'_, '_> {
     fn take_apart<'h>(&self, h: &'h Hir, bound: &Bound) -> Term<'h> {
         let mut term = Term { negative: false, items: Vec::new(), reduced: Vec::new() };
         let mut inner = h;
-        while let HirKind::Neg(a) = &inner.kind
+        if let HirKind::Neg(a) = &inner.kind
             && !a.is_factor()
         {
-            term.negative = !term.negative;
+            term.negative = true;
             inner = a;
         }
         self.take_factors(inner, bound, Op::Mul, true, &mut term.items);
@@ -241,8 +234,8 @@ impl StatementCx<'_, '_> {
         let mut open = false;
         h.free_indices(&mut |v, _| open |= !bound.contains(v));
         if factors.iter().all(|(op, _)| *op == ProductOp::Mul) {
-            // A product of constants is one exact constant.
-            return open || self.infer(h).is_some();
+            // Without an index to be summed the product is computed as written.
+            return open;
         }
         let remainder = factors.iter().any(|(op, _)| *op == ProductOp::Rem);
         open && !remainder && !self.infer(h).is_some_and(DType::is_int)
@@ -666,7 +659,7 @@ impl StatementCx<'_, '_> {
                 self.value(a, bound, w)?
             });
         }
-        if let Some(folded) = fold_function(func, &values) {
+        if let Some(folded) = typing::fold_function(func, &values) {
             return Ok(Value::Constant(folded));
         }
         let Some(dtype) = wanted else {
@@ -705,8 +698,6 @@ impl StatementCx<'_, '_> {
         Ok(Value::Typed(self.apply(op.func(), vec![x, y], DType::Bool, h.span)?))
     }
 
-    /// Constants compare exactly; quotients by cross-multiplication if the divisor is a positive
-    /// number.
     fn compare_constants(
         &mut self,
         op: Comparison,
@@ -714,36 +705,7 @@ impl StatementCx<'_, '_> {
         y: &Constant,
         span: Span,
     ) -> Result<Expr, Reported> {
-        if let (Some(a), Some(b)) = (x.as_number(), y.as_number()) {
-            return Ok(Expr::Literal(Scalar::from_bool(op.holds(a.cmp(b)))));
-        }
-        let quotient = |c: &Constant| -> Option<(IntExpr, i64)> {
-            match c.mul(&Constant::int(1)) {
-                Folded::Exact(Constant::Ratio { num, den }) => {
-                    Some((num, den.as_constant().filter(|d| *d > 0)?))
-                }
-                Folded::Exact(Constant::Number(r)) => {
-                    use num_traits::ToPrimitive;
-                    Some((IntExpr::constant(r.numer().to_i64()?), r.denom().to_i64()?))
-                }
-                _ => None,
-            }
-        };
-        match (quotient(x), quotient(y)) {
-            (Some((xn, xd)), Some((yn, yd))) => {
-                let (left, right) = (xn * IntExpr::constant(yd), yn * IntExpr::constant(xd));
-                Ok(Expr::Compare(op, left, right))
-            }
-            _ => {
-                let d = Diagnostic::new(
-                    Code::Type,
-                    span,
-                    "these constants cannot be compared exactly",
-                )
-                .help("multiply the divisor out, use `floor(...)`, or give a side a type with `cast`");
-                Err(self.error(d))
-            }
-        }
+        typing::compare_constants(op, x, y, span).map_err(|d| self.error(*d))
     }
 
     fn power(
@@ -906,13 +868,7 @@ impl StatementCx<'_, '_> {
         span: Span,
     ) -> Result<Value, Reported> {
         if let (Value::Constant(x), Value::Constant(y)) = (&a, &b) {
-            let folded = match func {
-                Func::Add => x.add(y),
-                Func::Sub => x.add(&y.clone().neg()),
-                Func::Mul => x.mul(y),
-                Func::Div => x.div(y),
-                _ => Folded::Inexact,
-            };
+            let folded = typing::fold_operator(func, x, y);
             if let Some(c) = self.folded(folded, span)? {
                 return Ok(Value::Constant(c));
             }
@@ -928,13 +884,7 @@ impl StatementCx<'_, '_> {
     }
 
     fn folded(&mut self, folded: Folded, span: Span) -> Result<Option<Constant>, Reported> {
-        let (code, message) = match folded {
-            Folded::Exact(c) => return Ok(Some(c)),
-            Folded::Inexact => return Ok(None),
-            Folded::TooLarge => (Code::Limit, "the constant has too many digits"),
-            Folded::DivisionByZero => (Code::Type, "division by zero"),
-        };
-        Err(self.error(Diagnostic::new(code, span, message)))
+        typing::folded(folded, span).map_err(|d| self.error(*d))
     }
 
     /// Applies a function, checking its argument types.
@@ -945,19 +895,7 @@ impl StatementCx<'_, '_> {
         _dtype: DType,
         span: Span,
     ) -> Result<Expr, Reported> {
-        let types: Vec<DType> = args.iter().map(Expr::dtype).collect();
-        if func.result(&types).is_some() {
-            return Ok(complex_literal(func, &args).unwrap_or(Expr::Apply(func, args)));
-        }
-        let list: Vec<String> = types.iter().map(DType::to_string).collect();
-        let text = func.operator().map_or(func.name(), |(op, _)| op);
-        let d = Diagnostic::new(
-            Code::Type,
-            span,
-            format!("`{text}` is not defined on {}", list.join(" and ")),
-        );
-        let differ = types.iter().any(|t| Some(t) != types.first());
-        Err(self.error(if differ { d.help("convert one side with `cast`") } else { d }))
+        typing::apply(func, args, span).map_err(|d| self.error(*d))
     }
 
     /// The value in an element type.
@@ -967,51 +905,7 @@ impl StatementCx<'_, '_> {
         dtype: DType,
         span: Span,
     ) -> Result<Expr, Reported> {
-        let problem = match value {
-            Value::Typed(e) if e.dtype() == dtype => return Ok(e),
-            Value::Typed(e) => {
-                let d = Diagnostic::new(
-                    Code::Type,
-                    span,
-                    format!("found type {}, expected {dtype}", e.dtype()),
-                )
-                .help(format!("convert it: `cast({dtype}, ...)`"));
-                return Err(self.error(d));
-            }
-            Value::Constant(c) => match (c.to_scalar(dtype), c) {
-                (Some(s), _) => return Ok(Expr::Literal(s)),
-                (None, Constant::Ratio { num, den }) => {
-                    let integral = den.as_constant() == Some(1);
-                    if dtype.is_float() || dtype.is_complex() || (dtype.is_int() && integral) {
-                        return Ok(Expr::Index { num, den, dtype });
-                    }
-                    if dtype == DType::Bool {
-                        "a size or index is not a bool; compare it".to_owned()
-                    } else {
-                        format!("a quotient of sizes or indices does not fit type {dtype}")
-                    }
-                }
-                (None, _) => format!("the constant does not fit type {dtype}"),
-            },
-        };
-        let d = Diagnostic::new(Code::Type, span, problem);
-        let help = if dtype == DType::Bool {
-            "write a comparison such as `... != 0`"
-        } else {
-            "`/` divides exactly outside of subscripts; write `floor(a / b)` for the integer quotient"
-        };
-        Err(self.error(if dtype.is_int() || dtype == DType::Bool { d.help(help) } else { d }))
-    }
-}
-
-/// `complex(re, im)` of two literals is a literal.
-fn complex_literal(func: Func, args: &[Expr]) -> Option<Expr> {
-    match (func, args) {
-        (Func::Complex, [Expr::Literal(re), Expr::Literal(im)]) => {
-            let dtype = re.dtype().complex_of()?;
-            Some(Expr::Literal(Scalar::from_parts(dtype, re.to_f64(), im.to_f64())))
-        }
-        _ => None,
+        typing::typed(value, dtype, span).map_err(|d| self.error(*d))
     }
 }
 
@@ -1028,28 +922,4 @@ fn mentions(h: &Hir, vars: &[VarId]) -> bool {
     let mut found = false;
     h.free_indices(&mut |v, _| found |= vars.contains(&v));
     found
-}
-
-/// Functions that stay exact on constants: floor, min and max, absolute value of literals.
-fn fold_function(func: Func, values: &[Value]) -> Option<Constant> {
-    let constants: Option<Vec<&Constant>> = values
-        .iter()
-        .map(|v| match v {
-            Value::Constant(c) => Some(c),
-            Value::Typed(_) => None,
-        })
-        .collect();
-    match (func, constants?.as_slice()) {
-        (Func::Floor, [c]) => c.floor(),
-        (Func::Rem, [a, b]) => match a.rem(b) {
-            Folded::Exact(c) => Some(c),
-            _ => None,
-        },
-        (Func::Min | Func::Max, [a, b]) => match (a.as_int(), b.as_int()) {
-            (Some(a), Some(b)) if func == Func::Min => Some(Constant::index(a.minimum(&b))),
-            (Some(a), Some(b)) => Some(Constant::index(a.maximum(&b))),
-            _ => None,
-        },
-        _ => None,
-    }
 }

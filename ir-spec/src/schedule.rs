@@ -1,0 +1,124 @@
+//! Schedules: how a kernel's loops are to run, as data. `passes::schedule` applies them.
+
+use crate::span::Span;
+use std::fmt::{self, Write};
+
+/// Directives for a kernel, applied in order.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Schedule {
+    /// The kernel's name.
+    pub kernel: String,
+    /// What to do.
+    pub directives: Vec<Directive>,
+}
+
+/// One step of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directive {
+    /// What to do.
+    pub primitive: Primitive,
+    /// True if the text vouches for what cannot be proved (`unsafe`).
+    pub is_unsafe: bool,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// A change of loops. Loops go by the names of their variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Primitive {
+    /// `io, ii = split(i, 14, tail=guard)`: a loop becomes two, the inner one of constant extent.
+    Split {
+        /// The loop.
+        target: String,
+        /// The extent of the inner loop.
+        factor: i64,
+        /// What becomes of the rest.
+        tail: Tail,
+        /// Name of the outer loop.
+        outer: String,
+        /// Name of the inner loop.
+        inner: String,
+    },
+    /// `reorder(a, b, c)`: perfectly nested loops in a new order, outermost first.
+    Reorder(Vec<String>),
+    /// `unroll(i)`
+    Unroll(String),
+    /// `vectorize(i)`
+    Vectorize(String),
+    /// `parallel(i)`
+    Parallel(String),
+}
+
+/// What a split does with the iterations that do not fill an inner loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// An `if` around the body, unless the factor divides the extent.
+    Guard,
+    /// A loop of its own behind, under the old name with `_tail` appended.
+    Peel,
+}
+
+impl Tail {
+    /// Every kind.
+    pub const ALL: [Tail; 2] = [Tail::Guard, Tail::Peel];
+
+    /// The word in the text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tail::Guard => "guard",
+            Tail::Peel => "peel",
+        }
+    }
+}
+
+impl Primitive {
+    /// The names of all primitives.
+    pub const NAMES: [&str; 5] = ["split", "reorder", "unroll", "vectorize", "parallel"];
+
+    /// The word in the text.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Primitive::Split { .. } => "split",
+            Primitive::Reorder(_) => "reorder",
+            Primitive::Unroll(_) => "unroll",
+            Primitive::Vectorize(_) => "vectorize",
+            Primitive::Parallel(_) => "parallel",
+        }
+    }
+}
+
+impl fmt::Display for Primitive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Primitive::Split { target, factor, tail, .. } => {
+                write!(f, "split({target}, {factor}, tail={})", tail.name())
+            }
+            Primitive::Reorder(loops) => write!(f, "reorder({})", loops.join(", ")),
+            Primitive::Unroll(target)
+            | Primitive::Vectorize(target)
+            | Primitive::Parallel(target) => write!(f, "{}({target})", self.name()),
+        }
+    }
+}
+
+impl fmt::Display for Directive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_unsafe {
+            f.write_str("unsafe ")?;
+        }
+        if let Primitive::Split { outer, inner, .. } = &self.primitive {
+            write!(f, "{outer}, {inner} = ")?;
+        }
+        self.primitive.fmt(f)
+    }
+}
+
+/// The schedule as `.tir` text.
+pub fn print_schedule(schedule: &Schedule) -> String {
+    let mut out = format!("schedule {} {{\n", schedule.kernel);
+    for d in &schedule.directives {
+        let _ = writeln!(out, "    {d}");
+    }
+    out.push_str("}\n");
+    out
+}

@@ -1,0 +1,81 @@
+//! Finding loops by name.
+
+use super::Refusal;
+use tcc_ir::VarId;
+use tcc_ir::kernel::{For, Kernel, Stmt, visit_stmts};
+
+/// The variable of the one loop of this name.
+pub(super) fn find(k: &Kernel, name: &str) -> Result<VarId, Refusal> {
+    let mut found = Vec::new();
+    let mut repeat = false;
+    let mut known = Vec::new();
+    visit_stmts(&k.body, &mut |s| match s {
+        Stmt::For(f) => {
+            let own = k.vars.get(f.var).map_or("", String::as_str);
+            known.push(own.to_owned());
+            if own == name {
+                found.push(f.var);
+            }
+        }
+        Stmt::Repeat(r) => repeat |= k.vars.get(r.var).is_some_and(|n| n == name),
+        Stmt::Block(_) | Stmt::If { .. } | Stmt::Let { .. } | Stmt::Alloc(_) => {}
+    });
+    match found.as_slice() {
+        [v] => Ok(*v),
+        [] if repeat => Err(Refusal::Repeat(name.to_owned())),
+        [] => Err(Refusal::UnknownLoop { name: name.to_owned(), known }),
+        several => Err(Refusal::AmbiguousLoop { name: name.to_owned(), count: several.len() }),
+    }
+}
+
+/// The loop of a variable.
+pub(super) fn loop_of(body: &[Stmt], v: VarId) -> Option<&For> {
+    let mut found = None;
+    visit_stmts(body, &mut |s| {
+        if let Stmt::For(f) = s
+            && f.var == v
+        {
+            found = Some(f);
+        }
+    });
+    found
+}
+
+/// Replaces the loop of a variable by the statements that `make` makes of it.
+pub(super) fn replace(body: &mut Vec<Stmt>, v: VarId, make: &mut dyn FnMut(For) -> Vec<Stmt>) {
+    let old = std::mem::take(body);
+    for mut s in old {
+        match &mut s {
+            Stmt::For(f) if f.var == v => {
+                let Stmt::For(f) = s else { continue };
+                body.extend(make(f));
+                continue;
+            }
+            Stmt::For(f) => replace(&mut f.body, v, make),
+            Stmt::Repeat(r) => replace(&mut r.body, v, make),
+            Stmt::If { then, otherwise, .. } => {
+                replace(then, v, make);
+                replace(otherwise, v, make);
+            }
+            Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
+        }
+        body.push(s);
+    }
+}
+
+/// True if nothing in the kernel has the name.
+pub(super) fn is_free(k: &Kernel, name: &str) -> bool {
+    let mut declared = false;
+    visit_stmts(&k.body, &mut |s| {
+        let v = match s {
+            Stmt::For(f) => Some(f.var),
+            Stmt::Repeat(r) => Some(r.var),
+            Stmt::Let { var, .. } => Some(*var),
+            Stmt::Block(_) | Stmt::If { .. } | Stmt::Alloc(_) => None,
+        };
+        declared |= v.and_then(|v| k.vars.get(v)).is_some_and(|n| n == name);
+    });
+    !declared
+        && !k.sizes.values().any(|s| s.name == name)
+        && !k.buffers.values().any(|b| b.name == name)
+}

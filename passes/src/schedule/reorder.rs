@@ -1,0 +1,157 @@
+//! `reorder(a, b, c)`: perfectly nested loops in a new order; the positions that they take are the old
+//! ones. Conditions between the loops, as a guarded split makes, move to the loops that they mention.
+//!
+//! Legal if no two iterations that depend on each other change their order. The updates of one
+//! reduction may: the values that a reduction combines in another order are those of another schedule.
+
+use super::dependence::{Chain, check};
+use super::nest::{find, loop_of, replace};
+use super::{Names, Refusal};
+use tcc_ir::VarId;
+use tcc_ir::kernel::{For, Kernel, Stmt};
+use tcc_ir::scalar::{Expr, Func};
+
+pub(super) fn reorder(k: &mut Kernel, names: &[String], trusted: bool) -> Result<(), Refusal> {
+    let mut wanted: Vec<VarId> = Vec::new();
+    for name in names {
+        let v = find(k, name)?;
+        if wanted.contains(&v) {
+            return Err(Refusal::Twice(name.clone()));
+        }
+        wanted.push(v);
+    }
+    let Some(nest) = Nest::of(k, &wanted)? else { return Ok(()) };
+    let mut next = wanted.iter();
+    let order: Vec<VarId> = nest
+        .loops
+        .iter()
+        .map(
+            |f| if wanted.contains(&f.var) { next.next().copied().unwrap_or(f.var) } else { f.var },
+        )
+        .collect();
+    if !trusted {
+        let chain = Chain { loops: &nest.loops, body: &nest.body };
+        check(k, &chain, &order)?;
+    }
+    let outermost = nest.loops.first().map(|f| f.var);
+    let mut made = Some(nest.rebuilt(&order));
+    if let Some(v) = outermost {
+        replace(&mut k.body, v, &mut |_| made.take().unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// Perfectly nested loops.
+struct Nest {
+    /// From the outermost named one to the innermost; bodies are left out.
+    loops: Vec<For>,
+    /// What stands between and right below them.
+    conditions: Vec<Expr>,
+    /// The innermost body.
+    body: Vec<Stmt>,
+}
+
+impl Nest {
+    /// The nest of the named loops; `None` for fewer than two.
+    fn of(k: &Kernel, wanted: &[VarId]) -> Result<Option<Nest>, Refusal> {
+        let names = Names(k);
+        let inside = |a: VarId, b: VarId| {
+            loop_of(&k.body, a).is_some_and(|f| a != b && loop_of(&f.body, b).is_some())
+        };
+        let Some(first) = wanted.first().copied().filter(|_| wanted.len() > 1) else {
+            return Ok(None);
+        };
+        let outermost =
+            wanted.iter().copied().fold(first, |best, v| if inside(v, best) { v } else { best });
+        if let Some(other) = wanted.iter().find(|v| **v != outermost && !inside(outermost, **v)) {
+            let (outer, inner) = (names.var(outermost), names.var(*other));
+            return Err(Refusal::NotNested { outer, inner });
+        }
+        let mut nest = Nest { loops: vec![], conditions: vec![], body: vec![] };
+        let mut missing: Vec<VarId> = wanted.to_vec();
+        let mut at = loop_of(&k.body, outermost);
+        while let Some(f) = at {
+            missing.retain(|v| *v != f.var);
+            nest.loops.push(For { body: vec![], ..f.clone() });
+            let Some(target) = missing.first().copied() else {
+                nest.body = f.body.clone();
+                break;
+            };
+            at = nest.descend(&f.body, (f.var, target), &names)?;
+        }
+        nest.rectangular(&names)?;
+        Ok(Some(nest))
+    }
+
+    /// The loop that is the only statement of a body, through conditions.
+    fn descend<'k>(
+        &mut self,
+        body: &'k [Stmt],
+        (outer, target): (VarId, VarId),
+        names: &Names<'_>,
+    ) -> Result<Option<&'k For>, Refusal> {
+        let what = match body {
+            [Stmt::For(f)] => return Ok(Some(f)),
+            [Stmt::If { condition, then, otherwise }]
+                if otherwise.is_empty() && is_integer(condition) =>
+            {
+                self.conditions.extend(condition.operands(Func::And).into_iter().cloned());
+                return self.descend(then, (outer, target), names);
+            }
+            [.., Stmt::Block(b)] | [Stmt::Block(b), ..] => format!("block `{}`", b.name),
+            [Stmt::Repeat(_), ..] => "a `repeat`".to_owned(),
+            [Stmt::If { .. }] => "an `if` that depends on data".to_owned(),
+            [] | [Stmt::For(_) | Stmt::If { .. } | Stmt::Let { .. } | Stmt::Alloc(_), ..] => {
+                "another statement".to_owned()
+            }
+        };
+        let (outer, inner) = (names.var(outer), names.var(target));
+        Err(Refusal::NotPerfect { outer, inner, what })
+    }
+
+    fn rectangular(&self, names: &Names<'_>) -> Result<(), Refusal> {
+        for inner in &self.loops {
+            let depends =
+                self.loops.iter().find(|f| inner.lo.mentions(f.var) || inner.hi.mentions(f.var));
+            if let Some(outer) = depends {
+                let (outer, inner) = (names.var(outer.var), names.var(inner.var));
+                return Err(Refusal::NotRectangular { outer, inner });
+            }
+        }
+        Ok(())
+    }
+
+    /// The loops in another order, each condition as far out as its variables allow.
+    fn rebuilt(&self, order: &[VarId]) -> Vec<Stmt> {
+        let mut left: Vec<Expr> = self.conditions.clone();
+        let mut body = self.body.clone();
+        for v in order.iter().rev() {
+            let (here, rest) = left.into_iter().partition(|c| mentions(c, *v));
+            left = rest;
+            body = guarded(here, body);
+            if let Some(f) = self.loops.iter().find(|f| f.var == *v) {
+                body = vec![Stmt::For(For { body, ..f.clone() })];
+            }
+        }
+        guarded(left, body)
+    }
+}
+
+fn guarded(conditions: Vec<Expr>, body: Vec<Stmt>) -> Vec<Stmt> {
+    let joined = conditions.into_iter().reduce(|a, b| Expr::binary(Func::And, a, b));
+    match joined {
+        Some(condition) => vec![Stmt::If { condition, then: body, otherwise: vec![] }],
+        None => body,
+    }
+}
+
+/// True for comparisons of integers joined by `&&`: they can be evaluated anywhere.
+fn is_integer(condition: &Expr) -> bool {
+    condition.operands(Func::And).into_iter().all(|c| matches!(c, Expr::Compare(..)))
+}
+
+fn mentions(e: &Expr, v: VarId) -> bool {
+    let mut found = false;
+    e.visit_symbols(&mut |s| found |= s == v.into());
+    found
+}

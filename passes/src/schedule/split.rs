@@ -1,0 +1,128 @@
+//! `io, ii = split(i, f, tail=..)`: a loop becomes two, the inner one of extent `f`.
+//!
+//! ```text
+//! for i in N { S(i) }
+//! // io, ii = split(i, 4, tail=guard)
+//! for io in (N + 3)/4 { for ii in 4 { if 4*io + ii < N { S(4*io + ii) } } }
+//! // io, ii = split(i, 4, tail=peel)
+//! for io in N/4 { for ii in 4 { S(4*io + ii) } }
+//! for i_tail in 4*(N/4)..N { S(i_tail) }
+//! ```
+
+use super::edit::{copy, fresh_name, substitute};
+use super::nest::{find, is_free, loop_of, replace};
+use super::{Names, Refusal};
+use tcc_ir::VarId;
+use tcc_ir::int::{Facts, IntExpr};
+use tcc_ir::kernel::{For, Kernel, LoopKind, Stmt};
+use tcc_ir::scalar::{Comparison, Expr};
+use tcc_ir::schedule::Tail;
+
+pub(super) fn split(
+    k: &mut Kernel,
+    target: &str,
+    factor: i64,
+    tail: Tail,
+    (outer, inner): (&str, &str),
+) -> Result<(), Refusal> {
+    let v = find(k, target)?;
+    if factor < 1 {
+        return Err(Refusal::Factor(factor));
+    }
+    for name in [outer, inner] {
+        if name != target && !is_free(k, name) {
+            return Err(Refusal::TakenName(name.to_owned()));
+        }
+    }
+    if outer == inner {
+        return Err(Refusal::TakenName(inner.to_owned()));
+    }
+    let Some(f) = loop_of(&k.body, v).cloned() else { return Ok(()) };
+    match f.kind {
+        LoopKind::Serial | LoopKind::Parallel => {}
+        LoopKind::Vectorize | LoopKind::Unroll => {
+            return Err(Refusal::Marked { name: target.to_owned(), kind: f.kind.name() });
+        }
+    }
+    let (extent, by) = (&f.hi - &f.lo, IntExpr::constant(factor));
+    let exact = extent.modulo(&by).as_constant() == Some(0);
+    if tail == Tail::Peel && !exact && !is_never_negative(k, v, &extent) {
+        let extent = Names(k).show(&extent).to_string();
+        return Err(Refusal::Negative { name: target.to_owned(), extent });
+    }
+    let vars = (k.vars.push(outer.to_owned()), k.vars.push(inner.to_owned()));
+    let position = &f.lo + by.clone() * IntExpr::from(vars.0) + IntExpr::from(vars.1);
+    let inside = substitute(&f.body, v, &position);
+    let blocks = match (exact, tail) {
+        (true, _) | (false, Tail::Peel) => extent.div(&by),
+        (false, Tail::Guard) => (extent.clone() + IntExpr::constant(factor - 1)).div(&by),
+    };
+    let inside = match (exact, tail) {
+        (true, _) | (false, Tail::Peel) => inside,
+        (false, Tail::Guard) => vec![Stmt::If {
+            condition: Expr::Compare(Comparison::Lt, position, f.hi.clone()),
+            then: inside,
+            otherwise: vec![],
+        }],
+    };
+    let mut made = vec![nested(vars, blocks.clone(), factor, (f.kind, inside))];
+    if tail == Tail::Peel && !exact {
+        made.push(rest(k, &f, &f.lo + by * blocks, target));
+    }
+    let mut made = Some(made);
+    replace(&mut k.body, v, &mut |_| made.take().unwrap_or_default());
+    Ok(())
+}
+
+fn nested(
+    (outer, inner): (VarId, VarId),
+    blocks: IntExpr,
+    factor: i64,
+    (kind, body): (LoopKind, Vec<Stmt>),
+) -> Stmt {
+    let zero = IntExpr::constant(0);
+    let inner = For {
+        var: inner,
+        lo: zero.clone(),
+        hi: IntExpr::constant(factor),
+        kind: LoopKind::Serial,
+        body,
+    };
+    Stmt::For(For { var: outer, lo: zero, hi: blocks, kind, body: vec![Stmt::For(inner)] })
+}
+
+/// The loop over what the full blocks leave.
+fn rest(k: &mut Kernel, f: &For, lo: IntExpr, target: &str) -> Stmt {
+    let name = fresh_name(k, &format!("{target}_tail"));
+    let var = k.vars.push(name);
+    let body = copy(k, &f.body, "_tail");
+    let body = substitute(&body, f.var, &var.into());
+    Stmt::For(For { var, lo, hi: f.hi.clone(), kind: f.kind, body })
+}
+
+/// True if the extent is proved not to be negative where the loop stands.
+fn is_never_negative(k: &Kernel, v: VarId, extent: &IntExpr) -> bool {
+    let mut facts = Facts::default();
+    for f in &k.facts {
+        f.comparison.as_nonneg(&f.lhs, &f.rhs).into_iter().for_each(|e| facts.add_nonneg(e));
+    }
+    around(&k.body, v, &mut facts) && facts.is_nonneg(extent)
+}
+
+/// Adds what the loops around a loop say of their variables; false if the loop is not here.
+fn around(body: &[Stmt], v: VarId, facts: &mut Facts) -> bool {
+    body.iter().any(|s| match s {
+        Stmt::For(f) if f.var == v => true,
+        Stmt::For(f) => {
+            let found = around(&f.body, v, facts);
+            if found {
+                facts.add_nonneg(IntExpr::from(f.var) - f.lo.clone());
+                facts.add_nonneg(&f.hi - &IntExpr::constant(1) - IntExpr::from(f.var));
+            }
+            found
+        }
+        Stmt::Repeat(r) => around(&r.body, v, facts),
+        Stmt::If { then, otherwise, .. } => around(then, v, facts) || around(otherwise, v, facts),
+        Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) => false,
+    })
+}
