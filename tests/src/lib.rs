@@ -4,6 +4,7 @@ pub mod differential;
 pub mod filetest;
 pub mod generate;
 pub mod golden;
+pub mod mutate;
 pub mod programs;
 pub mod random;
 pub mod random_text;
