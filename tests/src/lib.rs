@@ -10,3 +10,4 @@ pub mod random;
 pub mod random_text;
 pub mod run_cases;
 pub mod scalar_tables;
+pub mod survive;

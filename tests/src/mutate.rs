@@ -175,12 +175,13 @@ impl Corpus {
         let old = text.get(piece.range.clone())?;
         let foreign = |rng: &mut Rng| -> Option<String> {
             let seed = self.seed(rng);
-            let alike = seed.fragments.iter().filter(|f| f.kind == piece.kind);
+            let alike: Vec<_> = seed.fragments.iter().filter(|f| f.kind == piece.kind).collect();
             let other = rng.choice(alike)?;
             Some(seed.text.get(other.range.clone())?.to_owned())
         };
         let sibling = |rng: &mut Rng| -> Option<Fragment> {
-            rng.choice(pieces.iter().filter(|f| f.kind == piece.kind)).cloned()
+            let alike: Vec<_> = pieces.iter().filter(|f| f.kind == piece.kind).collect();
+            rng.choice(alike).cloned()
         };
         let new = match (piece.kind, rng.u8(..10)) {
             (_, 0) => foreign(rng)?,
@@ -188,7 +189,7 @@ impl Corpus {
                 let other = sibling(rng)?;
                 return swap(text, &piece.range, &other.range);
             }
-            (_, 2..5) => text.get(sibling(rng)?.range)?.to_owned(),
+            (_, 2..=4) => text.get(sibling(rng)?.range)?.to_owned(),
             (Kind::Statement, 5) => format!("{old}\n    {old}"),
             (Kind::Statement | Kind::Attribute, 6) => String::new(),
             (Kind::Statement, _) => return rename(text, &piece, pieces, rng),
