@@ -23,10 +23,10 @@ fn main() -> ExitCode {
     let bless = std::env::var_os("TCC_BLESS").is_some();
     let mut files = Vec::new();
     cases(&root, &mut files);
-    // Cases that run programs belong to other suites.
+    // Cases that run programs belong to another suite.
     let runs = |path: &PathBuf| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        command(&text).is_some_and(|c| ["run", "agree"].contains(&c.name.as_str()))
+        command(&text).is_some_and(|c| matches!(c.name.as_str(), "run" | "agree"))
     };
     files.retain(|path| !runs(path));
     let trials = files.into_iter().map(|path| {

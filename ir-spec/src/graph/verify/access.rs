@@ -84,7 +84,11 @@ impl Verifier<'_> {
         }
         let message = format!("{what} {side} of axis {axis}, whose extent is {}", self.show(extent));
         let mut d = Diagnostic::new(Code::Oob, e.span, message)
-            .help("give the read a default (`?0`), or exclude the position with `where`");
+            .help(if what.ends_with("writes") {
+                "exclude the position with `where`, or give the tensor a larger extent"
+            } else {
+                "give the read a default (`?0`), or exclude the position with `where`"
+            });
         if let Some(corner) = self.corner(e, i, low) {
             d = d.note(corner);
         }

@@ -3,7 +3,7 @@
 use super::Verifier;
 use crate::TensorId;
 use crate::diag::{Code, Diagnostic};
-use crate::graph::Fix;
+use crate::graph::{Definition, Fix};
 use crate::scalar::{Expr, Func, Reducer, Subscript};
 
 /// How a value moves when the fixed tensors grow.
@@ -52,7 +52,12 @@ impl Verifier<'_> {
                         return;
                     }
                 } else if self.feeds_itself(f, d.tensor) {
-                    let name = self.name(d.tensor);
+                    // An intermediate stands at the place of the equation that needs it.
+                    let same_place = |x: &&Definition| {
+                        x.equations.iter().any(|o| o.span.end > 0 && o.span.range() == e.span.range())
+                    };
+                    let written = f.definitions.iter().rev().find(same_place).unwrap_or(d);
+                    let name = self.name(written.tensor);
                     let with = e.reducer.map_or("=".to_owned(), |r| r.assignment().to_owned());
                     let message =
                         format!("`{name}` is fixed with `{with}`, which is not idempotent");

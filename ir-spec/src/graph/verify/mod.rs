@@ -390,7 +390,7 @@ impl Verifier<'_> {
             let (lhs, rhs) = (value(&fact.lhs), value(&fact.rhs));
             for e in fact.comparison.as_nonneg(&lhs, &rhs) {
                 if !self.facts.is_nonneg(&e) {
-                    self.obligation(e, Vec::new(), &c.callee, c.span);
+                    self.obligation(e, Vec::new(), c, fact.span);
                 }
             }
         }
@@ -399,15 +399,17 @@ impl Verifier<'_> {
             let empty = d.unless_empty.iter().map(value).collect();
             let e = value(&d.nonneg);
             if !self.facts.is_nonneg(&e) {
-                self.obligation(e, empty, &c.callee, c.span);
+                self.obligation(e, empty, c, d.span);
             }
         }
     }
 
-    fn obligation(&mut self, e: IntExpr, empty: Vec<IntExpr>, callee: &str, span: Span) {
+    fn obligation(&mut self, e: IntExpr, empty: Vec<IntExpr>, c: &super::Call, declared: Span) {
+        let (callee, span) = (&c.callee, c.span);
         if e.as_constant().is_some_and(|c| c < 0) && empty.is_empty() {
             let message = format!("a fact of `{callee}` does not hold for this call");
-            self.error(Diagnostic::new(Code::Fact, span, message));
+            let d = Diagnostic::new(Code::Fact, span, message).label(declared, "declared here");
+            self.error(d);
         } else {
             self.derive(e, empty, format!("the call of `{callee}`"), span);
         }

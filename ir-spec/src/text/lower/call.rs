@@ -45,7 +45,9 @@ impl StatementCx<'_, '_> {
                 if Func::by_name(&name.text).is_some() || name.text == "cast" {
                     return self.lift(e, args);
                 }
-                let f = self.function.module.find_function(&name.text)?;
+                let Some(f) = self.function.module.find_function(&name.text) else {
+                    return Some(Err(self.unknown_function(name)));
+                };
                 if is_scalar(&f) { self.lift(e, args) } else { Some(self.whole_call(e, &f, args, sizes)) }
             }
             _ => None,
@@ -495,6 +497,10 @@ impl StatementCx<'_, '_> {
             let d = unknown_name("size", &name.text, name.span, known);
             return Err(self.error(d));
         };
+        if solved[size].is_some() {
+            let message = format!("size `{}` is given twice", name.text);
+            return Err(self.error(Diagnostic::new(Code::Name, name.span, message)));
+        }
         match self.int_expr(value)? {
             Some(v) if !v.mentions_vars() => {
                 solved[size] = Some(v);

@@ -245,6 +245,12 @@ impl<'a> FunctionCx<'a> {
                     name.span,
                     format!("`{}` is declared twice", name.text),
                 );
+                let first = self.function.tensor_by_name(&name.text);
+                let first = first.and_then(|t| self.function.tensors.get(t)).map(|t| t.span);
+                let d = match first {
+                    Some(span) => d.label(span, "first declared here"),
+                    None => d,
+                };
                 outcome = Err(self.error(d));
                 continue;
             }

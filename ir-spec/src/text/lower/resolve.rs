@@ -478,21 +478,18 @@ impl StatementCx<'_, '_> {
                 .help(format!("write `T = {}(X)` on a line of its own", name.text));
                 Err(self.error(d))
             }
-            None => {
-                let names = self.function.module.function_names();
-                let d = unknown_name(
-                    "function",
-                    &name.text,
-                    name.span,
-                    names.iter().map(String::as_str),
-                );
-                let d = match ReduceOp::parse(&name.text) {
-                    Some(_) => d.help(format!("write `{}[k](...)` to reduce over k", name.text)),
-                    None => d,
-                };
-                Err(self.error(d))
-            }
+            None => Err(self.unknown_function(name)),
         }
+    }
+
+    pub(super) fn unknown_function(&mut self, name: &ast::Name) -> Reported {
+        let names = self.function.module.function_names();
+        let names = names.iter().map(String::as_str);
+        let d = unknown_name("function", &name.text, name.span, names);
+        self.error(match ReduceOp::parse(&name.text) {
+            Some(_) => d.help(format!("write `{}[k](...)` to reduce over k", name.text)),
+            None => d,
+        })
     }
 
     fn resolve_cast(

@@ -119,7 +119,7 @@ impl StatementCx<'_, '_> {
             }
         };
         let sum = self.reduce_into_temporary(Reducer::Sum, r.body, r.pred, r.vars)?;
-        self.arithmetic(Func::Div, Value::Typed(sum), count, Some(dtype), r.span)
+        self.arithmetic(Func::Div, (Value::Typed(sum), r.span), (count, r.span), Some(dtype))
     }
 
     fn needs_float_or_complex(&mut self, r: &Reduction<'_>) -> Result<DType, Reported> {
