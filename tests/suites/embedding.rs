@@ -14,8 +14,14 @@ fn any_strides_give_the_result_of_a_copy() {
     let f = tcc::compile(MATMUL).unwrap();
     let values: Vec<f64> = (0..400).map(|k| f64::from((k * 37) % 23) - 11.0).collect();
     // Row-major, transposed, reversed, with gaps, one element for a whole axis.
-    let layouts: &[(&[i64], usize)] =
-        &[(&[19, 1], 0), (&[1, 17], 3), (&[-19, -1], 399), (&[38, 2], 5), (&[0, 1], 7), (&[3, 0], 0)];
+    let layouts: &[(&[i64], usize)] = &[
+        (&[19, 1], 0),
+        (&[1, 17], 3),
+        (&[-19, -1], 399),
+        (&[38, 2], 5),
+        (&[0, 1], 7),
+        (&[3, 0], 0),
+    ];
     for (a_strides, a_offset) in layouts {
         for (b_strides, b_offset) in layouts {
             let a = TensorView::strided(&values, &[5, 18], a_strides, *a_offset);
@@ -33,8 +39,10 @@ fn any_strides_give_the_result_of_a_copy() {
 fn results_go_into_strided_memory_and_nowhere_else() {
     let f = tcc::compile(MATMUL).unwrap();
     let (a, b) = ([1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 0.0, 1.0]);
-    let inputs =
-        [TensorView::from_slice(&a, &[2, 2]).unwrap(), TensorView::from_slice(&b, &[2, 2]).unwrap()];
+    let inputs = [
+        TensorView::from_slice(&a, &[2, 2]).unwrap(),
+        TensorView::from_slice(&b, &[2, 2]).unwrap(),
+    ];
     let mut memory = [9.0; 12];
     let mut out = [TensorViewMut::strided(&mut memory, &[2, 2], &[-6, 2], 7).unwrap()];
     f.run_into(&inputs, &mut out, &CallOptions::default()).unwrap();
@@ -60,7 +68,8 @@ fn code_for_dense_tensors_refuses_strides() {
 fn sizes_disagree_by_name() {
     let f = tcc::compile(MATMUL).unwrap();
     let a = [0.0; 12];
-    let view = |shape: &[usize]| TensorView::from_slice(&a[..shape.iter().product()], shape).unwrap();
+    let view =
+        |shape: &[usize]| TensorView::from_slice(&a[..shape.iter().product()], shape).unwrap();
     let e = f.run(&[view(&[2, 3]), view(&[4, 2])]).unwrap_err();
     assert_eq!(e.code(), "E-SHAPE");
     let text = e.to_string();
@@ -116,7 +125,8 @@ fn budgets_hold() {
     assert!(with(Some(80_000), None).is_ok());
     let message = "the call needs 80000 bytes, allowed are 79999".to_owned();
     assert_eq!(with(Some(79_999), None), Err(("E-BUDGET", message)));
-    let slow = "fn f(X: f64[N]) -> (S: f64) { S = X[i] * X[j] * X[k] * sin(X[l] + X[m] + X[i] + X[k] + X[j]) }";
+    let slow =
+        "fn f(X: f64[N]) -> (S: f64) { S = sum[i,j,k,l,m](sin(X[i] + X[j] + X[k] + X[l] + X[m])) }";
     let f = tcc::compile(slow).unwrap();
     let options = CallOptions {
         budget: Budget { time: Some(Duration::from_millis(50)), memory: None },
@@ -130,7 +140,9 @@ fn budgets_hold() {
 
 #[test]
 fn one_executable_serves_many_threads() {
-    let f = tcc::compile("fn f(X: f32[N]) -> (Y: f32[N]) { T[i] = exp(X[i])\n Y[i] = T[i] / sum[k](T[k]) }");
+    let f = tcc::compile(
+        "fn f(X: f32[N]) -> (Y: f32[N]) { T[i] = exp(X[i])\n Y[i] = T[i] / sum[k](T[k]) }",
+    );
     let f = f.unwrap();
     std::thread::scope(|s| {
         for n in 1..9usize {
@@ -214,6 +226,9 @@ fn inout_is_updated_in_place() {
     assert_eq!(s, [21, 42, 63]);
     let old = TensorView::from_slice(&s, &[3]).unwrap();
     let new = f.run(&[old, inputs[0].clone()]).unwrap();
-    assert_eq!((new[0].dtype(), new[0].as_slice::<i32>().unwrap()), (DType::I32, &[31, 62, 93][..]));
+    assert_eq!(
+        (new[0].dtype(), new[0].as_slice::<i32>().unwrap()),
+        (DType::I32, &[31, 62, 93][..])
+    );
     assert_eq!(s, [21, 42, 63], "`run` leaves its inputs");
 }

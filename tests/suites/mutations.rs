@@ -10,6 +10,8 @@
 //!
 //! `TCC_MUTATIONS=first..end` runs a range of numbers.
 
+// spec: L3, G4
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{BufRead, BufReader, Write};

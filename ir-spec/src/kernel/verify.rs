@@ -7,9 +7,7 @@
 //! buffers, are constants. [`verify_lowered`] adds what a back end needs: no `init` is left.
 
 use super::regions::{is_private, reads, write};
-use super::{
-    Block, For, Kernel, KernelNames, LoopKind, Repeat, Scope, Stmt, Update, visit_blocks,
-};
+use super::{Block, For, Kernel, KernelNames, LoopKind, Repeat, Scope, Stmt, Update, visit_blocks};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, bounds, display};
 use crate::scalar::{Expr, Func, Reducer, Subscript};
@@ -275,7 +273,8 @@ impl<'a> Verifier<'a> {
 
     fn block(&mut self, b: &Block) {
         for (v, e) in &b.iters {
-            let what = format!("the binding of `{}` in block `{}`", self.show(&(*v).into()), b.name);
+            let what =
+                format!("the binding of `{}` in block `{}`", self.show(&(*v).into()), b.name);
             if !self.in_scope(e, &what) {
                 return;
             }
@@ -295,7 +294,8 @@ impl<'a> Verifier<'a> {
             });
         }
         if foreign {
-            return self.error(format!("block `{}` mentions a variable that is not its own", b.name));
+            return self
+                .error(format!("block `{}` mentions a variable that is not its own", b.name));
         }
         self.store_types(b);
         let at = |i: &IntExpr| {
@@ -332,7 +332,11 @@ impl<'a> Verifier<'a> {
             self.error(format!("block `{}` stores {value} into {dtype}", b.name));
         }
         if self.kernel.params.contains(&b.store.buffer) {
-            self.error(format!("block `{}` writes parameter `{}`", b.name, self.name(b.store.buffer)));
+            self.error(format!(
+                "block `{}` writes parameter `{}`",
+                b.name,
+                self.name(b.store.buffer)
+            ));
         }
         match b.store.update {
             Update::Set => {}
@@ -440,9 +444,9 @@ impl<'a> Verifier<'a> {
         });
         // Iterations stay apart if some axis separates them.
         let apart = |w: &[IntExpr], other: &[Option<IntExpr>]| {
-            w.iter().zip(other).any(|(i, o)| {
-                o.as_ref() == Some(i) && self.separates(i, f.var, &inner)
-            })
+            w.iter()
+                .zip(other)
+                .any(|(i, o)| o.as_ref() == Some(i) && self.separates(i, f.var, &inner))
         };
         for (k, (t, w)) in writes.iter().enumerate() {
             let same = writes.iter().take(k + 1).filter(|(u, _)| u == t);
@@ -512,9 +516,7 @@ impl<'a> Verifier<'a> {
             bounds::lower(&moving, &ranges, &self.facts),
             bounds::upper(&moving, &ranges, &self.facts),
         );
-        lo.zip(hi)
-            .and_then(|(lo, hi)| (hi - lo).as_constant())
-            .is_some_and(|width| width < c.abs())
+        lo.zip(hi).and_then(|(lo, hi)| (hi - lo).as_constant()).is_some_and(|width| width < c.abs())
     }
 }
 

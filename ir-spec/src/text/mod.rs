@@ -175,7 +175,8 @@ fn loop_in_function(span: Span) -> Diagnostic {
 }
 
 fn misplaced_pred(span: Span, name: &Name) -> Diagnostic {
-    let message = format!("`| condition` belongs to a reduction, `{}[...]` is an access", name.text);
+    let message =
+        format!("`| condition` belongs to a reduction, `{}[...]` is an access", name.text);
     Diagnostic::new(Code::Parse, span, message)
         .help("write `sum[k | condition](...)`, or `where condition` after the equation")
 }

@@ -197,7 +197,12 @@ impl Token<'_> {
         self.is_binary_operator()
             || matches!(
                 self,
-                Token::Eq | Token::PlusEq | Token::Comma | Token::Arrow | Token::Where | Token::Else
+                Token::Eq
+                    | Token::PlusEq
+                    | Token::Comma
+                    | Token::Arrow
+                    | Token::Where
+                    | Token::Else
             )
     }
 

@@ -185,17 +185,13 @@ fn over_spatial(
         loops.push((i, extent));
     }
     let stmts = inner(b, &at);
-    loops.into_iter().rev().fold(stmts, |stmts, (i, extent)| {
-        vec![serial(i, IntExpr::constant(0), extent, stmts)]
-    })
+    loops
+        .into_iter()
+        .rev()
+        .fold(stmts, |stmts, (i, extent)| vec![serial(i, IntExpr::constant(0), extent, stmts)])
 }
 
-fn store_block(
-    b: &KernelBuilder<'_, '_>,
-    body: &Body,
-    at: &Positions,
-    update: Update,
-) -> Stmt {
+fn store_block(b: &KernelBuilder<'_, '_>, body: &Body, at: &Positions, update: Update) -> Stmt {
     let store = Store {
         buffer: body.buffer,
         subscripts: body.subscripts.clone(),
@@ -227,10 +223,8 @@ fn versioned(
     for e in body.lets.iter().map(|(_, e)| e).chain([&body.value]) {
         e.reads().into_iter().for_each(|r| note(r.tensor, &r.subscripts));
     }
-    let condition = strided
-        .into_iter()
-        .map(Expr::Contiguous)
-        .reduce(|a, c| Expr::binary(Func::And, a, c));
+    let condition =
+        strided.into_iter().map(Expr::Contiguous).reduce(|a, c| Expr::binary(Func::And, a, c));
     match condition {
         None => vector,
         Some(condition) => {
@@ -325,9 +319,8 @@ fn injective(body: &Body) -> bool {
 
 /// Variables of the target, and those summed over.
 fn split_vars(body: &Body) -> (Vec<VarId>, Vec<VarId>) {
-    let written = |v: &VarId| {
-        body.subscripts.iter().filter_map(Subscript::as_affine).any(|i| i.mentions(*v))
-    };
+    let written =
+        |v: &VarId| body.subscripts.iter().filter_map(Subscript::as_affine).any(|i| i.mentions(*v));
     body.vars.iter().map(|(v, _)| *v).partition(written)
 }
 
@@ -360,7 +353,8 @@ impl Reduction {
 
     /// Accumulators of neighbouring elements in lanes.
     fn beside(&self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Vec<Stmt>> {
-        let v = last_axis_var(body).filter(|v| self.spatial.contains(v) && !guarded_by(body, *v))?;
+        let v =
+            last_axis_var(body).filter(|v| self.spatial.contains(v) && !guarded_by(body, *v))?;
         let lane_count = lanes(&b.kernel, body, v, b.cx.target.vector_bytes)?;
         let extent = extent_of(body, v);
         let width = fit_width(&extent, lane_count, VECTORS)?;
@@ -553,9 +547,8 @@ impl Reduction {
             None => stmts,
             Some((lane, width)) => vec![lane_loop(lane, width, LoopKind::Vectorize, stmts)],
         };
-        let lane_var = |b: &mut KernelBuilder<'_, '_>| {
-            lanes.map(|(lane, _)| (b.kernel.fresh_var("e"), lane))
-        };
+        let lane_var =
+            |b: &mut KernelBuilder<'_, '_>| lanes.map(|(lane, _)| (b.kernel.fresh_var("e"), lane));
         let mut out = vec![Stmt::Alloc(acc)];
         let e = lane_var(b);
         let start = self.start_lanes(body, at, acc, e);
@@ -673,13 +666,10 @@ fn set_register(acc: TensorId, lane: Option<(VarId, VarId)>, value: Expr) -> Stm
 
 /// Bindings of the written variables, fixed ones included.
 fn spatial_iters(body: &Body, at: &Positions, spatial: &[VarId]) -> Vec<(VarId, IntExpr)> {
-    let mut out: Vec<(VarId, IntExpr)> = spatial
-        .iter()
-        .map(|v| (*v, at.get(v).cloned().unwrap_or_default()))
-        .collect();
-    let written = |v: &VarId| {
-        body.subscripts.iter().filter_map(Subscript::as_affine).any(|i| i.mentions(*v))
-    };
+    let mut out: Vec<(VarId, IntExpr)> =
+        spatial.iter().map(|v| (*v, at.get(v).cloned().unwrap_or_default())).collect();
+    let written =
+        |v: &VarId| body.subscripts.iter().filter_map(Subscript::as_affine).any(|i| i.mentions(*v));
     out.extend(body.fixed.iter().filter(|(v, _)| written(v)).map(|(v, e)| (*v, e.clone())));
     out
 }
@@ -706,9 +696,8 @@ fn tighten_if_known(
         let mut ok = true;
         e.visit_symbols(&mut |s| {
             if let Symbol::Var(w) = s {
-                ok &= at.contains_key(&w)
-                    || outer.contains_key(&w)
-                    || attempt.fixed.contains_key(&w);
+                ok &=
+                    at.contains_key(&w) || outer.contains_key(&w) || attempt.fixed.contains_key(&w);
             }
         });
         ok

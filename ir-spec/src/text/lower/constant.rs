@@ -45,7 +45,9 @@ impl std::fmt::Display for Constant {
                 write!(f, "{}", r.numer())
             }
             Constant::Number(r) => match round_to(r, DType::F64) {
-                x if x.is_finite() && x != 0.0 && (1e-5..1e15).contains(&x.abs()) => write!(f, "{x}"),
+                x if x.is_finite() && x != 0.0 && (1e-5..1e15).contains(&x.abs()) => {
+                    write!(f, "{x}")
+                }
                 x if x.is_finite() => write!(f, "{x:e}"),
                 _ => write!(f, "of {} bits", r.numer().bits()),
             },
@@ -107,9 +109,13 @@ impl Constant {
     }
 
     pub(super) fn add(&self, other: &Constant) -> Folded {
-        self.combine(other, |a, b| a + b, |(an, ad), (bn, bd)| {
-            if ad == bd { (an + bn, ad.clone()) } else { (an * bd + bn * ad, ad * bd) }
-        })
+        self.combine(
+            other,
+            |a, b| a + b,
+            |(an, ad), (bn, bd)| {
+                if ad == bd { (an + bn, ad.clone()) } else { (an * bd + bn * ad, ad * bd) }
+            },
+        )
     }
 
     pub(super) fn mul(&self, other: &Constant) -> Folded {
@@ -202,9 +208,8 @@ impl Constant {
     /// The value in an element type; `None` if the type cannot hold it (a fraction in an integer
     /// type, a value out of range) or if it depends on sizes or indices.
     pub(super) fn to_scalar(&self, dtype: DType) -> Option<Scalar> {
-        let special = |v: f64| {
-            (dtype.is_float() || dtype.is_complex()).then(|| Scalar::from_f64(dtype, v))
-        };
+        let special =
+            |v: f64| (dtype.is_float() || dtype.is_complex()).then(|| Scalar::from_f64(dtype, v));
         match self {
             Constant::Infinity { negative: false } => special(f64::INFINITY),
             Constant::Infinity { negative: true } => special(f64::NEG_INFINITY),

@@ -126,9 +126,7 @@ impl StatementCx<'_, '_> {
                 let parts = terms.iter().map(|(n, t)| (*n, t));
                 self.sum(parts, false, h, bound, want)
             }
-            HirKind::Or(parts) => {
-                self.sum(parts.iter().map(|t| (false, t)), true, h, bound, want)
-            }
+            HirKind::Or(parts) => self.sum(parts.iter().map(|t| (false, t)), true, h, bound, want),
             _ => self.term(h, bound, want),
         }
     }
@@ -275,13 +273,7 @@ impl StatementCx<'_, '_> {
         Ok(term)
     }
 
-    fn ambiguous(
-        &mut self,
-        v: VarId,
-        span: Span,
-        place: &str,
-        other: Option<Span>,
-    ) -> Reported {
+    fn ambiguous(&mut self, v: VarId, span: Span, place: &str, other: Option<Span>) -> Reported {
         let name = self.index_name(v);
         let message = format!("the target does not bear index `{name}`, which stands in {place}");
         let mut d = Diagnostic::new(Code::AmbigSum, span, message)
@@ -362,9 +354,7 @@ impl StatementCx<'_, '_> {
     ) -> Result<Value, Reported> {
         let dtype = dtype.unwrap_or(DType::I64);
         let whole = dtype.is_int() && term.items.iter().any(|i| i.op == Op::Div);
-        let inside = |i: &Item<'_>| {
-            whole || (i.op != Op::Div && mentions(&i.hir, &term.reduced))
-        };
+        let inside = |i: &Item<'_>| whole || (i.op != Op::Div && mentions(&i.hir, &term.reduced));
         let summed: Vec<Item<'_>> = term.items.iter().filter(|i| inside(i)).cloned().collect();
         let inner = bound.with(&term.reduced);
         let body = self.combine_items(&summed, &inner, Some(dtype))?;
@@ -577,12 +567,7 @@ impl StatementCx<'_, '_> {
     }
 
     /// `cast` of a constant: a fraction truncates into an integer type.
-    fn cast_constant(
-        &mut self,
-        c: Constant,
-        dtype: DType,
-        span: Span,
-    ) -> Result<Expr, Reported> {
+    fn cast_constant(&mut self, c: Constant, dtype: DType, span: Span) -> Result<Expr, Reported> {
         if let (Constant::Number(r), true) = (&c, dtype.is_int())
             && !r.is_integer()
         {
