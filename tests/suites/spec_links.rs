@@ -1,6 +1,6 @@
 //! Every rule of SPEC.md is named by a test, and every rule that a test names exists.
 //!
-//! A text case names rules in a line `// spec: R1, K2`, a Rust test in a comment of the same form.
+//! A test names rules in a comment `// spec: R1, K2`, a text case also in its first line: `spec=R1,K2`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,8 @@ fn named() -> BTreeMap<String, String> {
             } else if path.extension().is_some_and(|e| e == "rs" || e == "tir") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let lines = text.lines().filter_map(|l| l.trim().strip_prefix("// spec: "));
-                for id in lines.flat_map(|l| l.split(',')) {
+                let option = text.lines().next().and_then(|l| l.split_once(" spec="));
+                for id in lines.chain(option.map(|(_, ids)| ids)).flat_map(|l| l.split(',')) {
                     out.insert(id.trim().to_owned(), path.display().to_string());
                 }
             }
