@@ -10,6 +10,7 @@ mod engine;
 mod layout;
 mod mutate;
 mod oracle;
+mod schedule;
 mod shrink;
 
 pub use compare::{Difference, Tally, identical, within_bounds};
@@ -20,4 +21,5 @@ pub use engine::{
 pub use layout::Layout;
 pub use mutate::Bug;
 pub use oracle::{Oracle, Reference};
+pub use schedule::{Applied, reschedule};
 pub use shrink::shrink;
