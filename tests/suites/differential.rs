@@ -10,7 +10,8 @@ use tcc_ir::scalar::{Func, Reducer};
 use tcc_ir::schedule::Primitive;
 use tcc_passes::pipeline::panic_text;
 use tcc_tests::differential::{
-    Applied, Bug, Tally, Verdict, compare_lowered, judge, random_runs, read, reschedule, runs_of, show, shrink,
+    Applied, Bug, Tally, Verdict, compare_lowered, judge, random_runs, read, reschedule, runs_of,
+    show, shrink,
 };
 use tcc_tests::generate::{Case, Coverage, Options, case, inputs};
 
