@@ -204,7 +204,7 @@ fn planted_miscompiles_are_found() {
 #[test]
 fn scheduled_kernels_agree() {
     std::panic::set_hook(Box::new(|_| {}));
-    let (count, first) = (setting("TCC_DIFF_SCHEDULED", 1000), setting("TCC_DIFF_SEED", 1));
+    let (count, first) = (setting("TCC_DIFF_SCHEDULED", 500), setting("TCC_DIFF_SEED", 1));
     let options = Options::all();
     let mut applied = Applied::new();
     let mut failures = Vec::new();

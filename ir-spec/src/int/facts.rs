@@ -1,10 +1,10 @@
 //! Known inequalities, and proofs from them.
 //!
 //! A fact is an expression known to be `>= 0`. A goal `p >= 0` is shown by writing `p` as a sum of
-//! non-negative multiples of facts, of products of a fact with a non-negative symbol, and of monomials
-//! in non-negative symbols (Farkas' lemma, Handelman's products of degree two). Quotients and
-//! remainders bring their defining inequalities along. Every size and every iteration variable is
-//! known to be non-negative.
+//! non-negative multiples of facts, of products of a fact with a non-negative symbol, and of
+//! monomials in non-negative symbols (Farkas' lemma, Handelman's products of degree two). Quotients
+//! and remainders bring their defining inequalities along. Every size and every iteration variable
+//! is known to be non-negative.
 
 use super::{Atom, IntExpr, Monomial, Symbol, simplex};
 use std::collections::BTreeMap;
@@ -77,7 +77,8 @@ impl Facts {
         if let Some(c) = goal.as_constant() {
             return c >= 0;
         }
-        // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from `16*goal >= -15`.
+        // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from `16*goal >=
+        // -15`.
         let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
         let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
         if has_no_negative_part(goal) {

@@ -1,9 +1,9 @@
 //! Generated programs through interpreter and compiled code: what must be equal, and what differs.
 //!
 //! The reference is the interpreter over reals with error bounds ([`Oracle`]); compiled code has to
-//! give integers and bools exactly, and reals within the bound of any legal order of operations. Where
-//! a bound leaves a comparison open, compiled code has to do bit by bit what the interpreter of the
-//! loop-nest level does with the same kernels.
+//! give integers and bools exactly, and reals within the bound of any legal order of operations.
+//! Where a bound leaves a comparison open, compiled code has to do bit by bit what the interpreter
+//! of the loop-nest level does with the same kernels.
 
 mod compare;
 mod engine;

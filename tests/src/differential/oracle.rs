@@ -1,9 +1,9 @@
 //! The reference value of every element, with a bound on what compiled code may answer instead.
 //!
-//! [`Oracle`] is the interpreter's domain of reals with error bounds, but it does not give up: where a
-//! bound cannot tell which way a comparison or a step goes, it goes on with the value and remembers
-//! that the run is undecided. Values that depend on the order of operations because something
-//! overflowed on the way are marked, and compared with nothing.
+//! [`Oracle`] is the interpreter's domain of reals with error bounds, but it does not give up:
+//! where a bound cannot tell which way a comparison or a step goes, it goes on with the value and
+//! remembers that the run is undecided. Values that depend on the order of operations because
+//! something overflowed on the way are marked, and compared with nothing.
 
 use std::cell::Cell;
 use std::cmp::Ordering;

@@ -113,7 +113,8 @@ impl<'k> KernelCx<'k, '_> {
     /// A vector loop: chunks of lanes where every statement is a block that fits, then single
     /// iterations.
     fn vector_loop(&mut self, f: &'k For) {
-        let (lo, hi) = (self.ints.resolve(&f.lo).as_constant(), self.ints.resolve(&f.hi).as_constant());
+        let constant = |e: &IntExpr| self.ints.resolve(e).as_constant();
+        let (lo, hi) = (constant(&f.lo), constant(&f.hi));
         let Some((lo, hi)) = lo.zip(hi) else { return self.unroll(f) };
         let lanes = self.lanes_of(&f.body).map_or(1, i64::from);
         let mut at = lo;
