@@ -74,7 +74,8 @@ impl Einsum {
     ///
     /// Without `output` the result has the labels that occur once, in increasing order.
     pub fn from_labels(inputs: &[&[u32]], output: Option<&[u32]>) -> Einsum {
-        let list = |labels: &[u32]| labels.iter().map(|l| Label::Name(format!("{l:010}"))).collect();
+        let list =
+            |labels: &[u32]| labels.iter().map(|l| Label::Name(format!("{l:010}"))).collect();
         let inputs: Vec<Vec<Label>> = inputs.iter().map(|l| list(l)).collect();
         let explicit = output.is_some();
         let output = output.map_or_else(|| einsum::implicit_output(&inputs), list);
@@ -207,7 +208,8 @@ impl Einsum {
         if inputs.len() != operands.len() {
             let (n, found) = (inputs.len(), operands.len());
             let s = if n == 1 { "" } else { "s" };
-            return self.fails(Code::Rank, format!("the equation has {n} operand{s}, found {found}"));
+            return self
+                .fails(Code::Rank, format!("the equation has {n} operand{s}, found {found}"));
         }
         if self.numpy {
             self.numpy_rules(&inputs)?;
@@ -291,7 +293,8 @@ impl Einsum {
         let output = &self.equation.output;
         for (k, label) in output.iter().enumerate() {
             if output.iter().take(k).any(|l| l == label) {
-                let message = format!("numpy: the result has the label `{}` twice", show_one(label));
+                let message =
+                    format!("numpy: the result has the label `{}` twice", show_one(label));
                 return self.fails(Code::Name, message);
             }
             if *label != Label::Ellipsis && !inputs.iter().flatten().any(|l| l == label) {

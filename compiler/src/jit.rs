@@ -117,8 +117,12 @@ pub(crate) fn define(
                         let id = ids.get(k as usize).map_or(0, |id| id.as_u32());
                         ModuleRelocTarget::user(0, id)
                     }
-                    RelocTarget::Import(Import::FmaF32) => ModuleRelocTarget::LibCall(LibCall::FmaF32),
-                    RelocTarget::Import(Import::FmaF64) => ModuleRelocTarget::LibCall(LibCall::FmaF64),
+                    RelocTarget::Import(Import::FmaF32) => {
+                        ModuleRelocTarget::LibCall(LibCall::FmaF32)
+                    }
+                    RelocTarget::Import(Import::FmaF64) => {
+                        ModuleRelocTarget::LibCall(LibCall::FmaF64)
+                    }
                 },
                 addend: r.addend,
             })

@@ -335,9 +335,11 @@ impl Diagnostics {
 
     /// Sorts by place in the text; diagnostics without a place come last.
     pub fn sort(&mut self) {
-        self.0.sort_by_key(|d| d.span.map_or((u32::MAX, u32::MAX, 0), |s| {
-            (cranelift_entity::EntityRef::index(s.source) as u32, s.start, s.end)
-        }));
+        self.0.sort_by_key(|d| {
+            d.span.map_or((u32::MAX, u32::MAX, 0), |s| {
+                (cranelift_entity::EntityRef::index(s.source) as u32, s.start, s.end)
+            })
+        });
     }
 }
 

@@ -28,8 +28,11 @@ impl PartialEq for Span {
 impl Eq for Span {}
 
 impl Span {
-    /// The range from the start of `self` to the end of `other`.
+    /// The range from the start of `self` to the end of `other`; `self` if that is in another text.
     pub fn to(self, other: Span) -> Span {
+        if self.source != other.source {
+            return self;
+        }
         Span { source: self.source, start: self.start, end: other.end.max(self.start) }
     }
 

@@ -12,9 +12,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tcc_ir::diag::Diagnostics;
 use tcc_ir::graph::{Checked, DerivedFact, Module, check};
-use tcc_ir::{kernel, program};
 use tcc_ir::target::Target;
 use tcc_ir::text::print_module;
+use tcc_ir::{kernel, program};
 use thiserror::Error;
 
 /// The passes of `-O1`.
@@ -90,9 +90,11 @@ const REPLAY: &str = "// replay: tcc opt --verify-each --passes ";
 impl Failure {
     /// A text that replays the failure: the module before the pass under the pipeline's rest.
     pub fn reproducer(&self) -> String {
-        let message: String =
-            self.message.lines().map(|line| format!("// {line}\n")).collect();
-        format!("{REPLAY}'{}'\n// pass `{}` failed:\n{message}\n{}", self.rest, self.pass, self.before)
+        let message: String = self.message.lines().map(|line| format!("// {line}\n")).collect();
+        format!(
+            "{REPLAY}'{}'\n// pass `{}` failed:\n{message}\n{}",
+            self.rest, self.pass, self.before
+        )
     }
 }
 
@@ -120,9 +122,8 @@ pub fn run(
         observe(Moment::Before(step));
         let last = k + 1 == pipeline.0.len();
         let verify = verify_each || last;
-        let attempt = catch_unwind(AssertUnwindSafe(|| {
-            apply(&module, step, target, verify, &original)
-        }));
+        let attempt =
+            catch_unwind(AssertUnwindSafe(|| apply(&module, step, target, verify, &original)));
         let message = match attempt {
             Ok(Ok((next, changed))) => {
                 module = next;

@@ -151,7 +151,8 @@ impl Executable {
                 *slot = place_mut(&mut t.view_mut());
             }
         }
-        let targets: Vec<Place> = results.iter_mut().map(|t| place_mut(&mut t.view_mut())).collect();
+        let targets: Vec<Place> =
+            results.iter_mut().map(|t| place_mut(&mut t.view_mut())).collect();
         self.execute(&resolved, &sources, &targets, options.budget, started)?;
         results.append(&mut updated);
         Ok(results)
@@ -235,7 +236,10 @@ impl Executable {
             match slot.and_then(|k| bound.get_mut(k)) {
                 Some(slot) => *slot = Some(view.clone()),
                 None => {
-                    return Err(RunError::Shape(format!("`{name}` is no `param` of `{}`", self.name())));
+                    return Err(RunError::Shape(format!(
+                        "`{name}` is no `param` of `{}`",
+                        self.name()
+                    )));
                 }
             }
         }
@@ -275,7 +279,8 @@ impl Executable {
             return Ok(());
         }
         let plural = if names.len() == 1 { "" } else { "s" };
-        let list = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        let list =
+            if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
         Err(RunError::Arity { expected: format!("{} input{plural}{list}", names.len()), found })
     }
 
@@ -351,10 +356,12 @@ impl Executable {
         match Status::from_code(status) {
             Some(Status::Ok) => Ok(()),
             Some(Status::Index) => {
-                let mut message = format!("subscript {} of {what} is not in 0..{}", e.value, e.bound);
+                let mut message =
+                    format!("subscript {} of {what} is not in 0..{}", e.value, e.bound);
                 let vars = site.map_or(&[][..], |s| s.vars.as_slice());
                 let used = (e.rank as usize).min(ErrorRecord::MAX_POSITION);
-                for (k, (name, value)) in vars.iter().zip(e.position.iter().take(used)).enumerate() {
+                for (k, (name, value)) in vars.iter().zip(e.position.iter().take(used)).enumerate()
+                {
                     let before = if k == 0 { ", at" } else { "," };
                     message.push_str(&format!("{before} {name} = {value}"));
                 }

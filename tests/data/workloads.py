@@ -29,9 +29,9 @@ def make_input(number, shape, scale):
     return (np.float32(scale) * unit.astype(np.float32)).astype(np.float64).reshape(shape)
 
 
-def softmax(x):
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
+def softmax(x, axis=-1):
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
 
 
 def attention(q, k, v, causal):
@@ -77,7 +77,7 @@ def evaluate(op, x, a, shape):
         "gelu": lambda: x[0] / 2 * (1 + erf(x[0] / math.sqrt(2))),
         "sum": lambda: x[0].sum(tuple(a["axes"]), keepdims=a["keepdims"]),
         "max": lambda: x[0].max(tuple(a["axes"]), keepdims=a["keepdims"]),
-        "softmax": lambda: softmax(x[0]),
+        "softmax": lambda: softmax(x[0], a["axis"]),
         "matmul": lambda: (x[0].swapaxes(-1, -2) if a["ta"] else x[0])
         @ (x[1].swapaxes(-1, -2) if a["tb"] else x[1]),
         "einsum": lambda: np.einsum(a["eq"], *x, optimize=True),

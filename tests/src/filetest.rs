@@ -69,8 +69,19 @@ fn run_once(path: &Path, bless: bool) -> Result<(), String> {
     let lines: Vec<&str> = text.lines().collect();
     let mut blessed = String::new();
     let mut mistakes = Vec::new();
+    let mut failures = Vec::new();
     for s in sections(&lines) {
-        let output = execute(&command, &name, &s.text)?;
+        let output = execute(&command, &name, &s.text).unwrap_or_else(|e| {
+            failures.push(format!(
+                "{}: section of line {}: {e}",
+                path.display(),
+                s.lines.start + 1
+            ));
+            s.expected
+                .iter()
+                .map(|l| format!("{}\n", l.trim_start_matches("//~").trim_start()))
+                .collect()
+        });
         let got: Vec<String> = output.lines().map(expectation).collect();
         if got != s.expected {
             let (got, expected) = (got.join("\n"), s.expected.join("\n"));
@@ -86,13 +97,12 @@ fn run_once(path: &Path, bless: bool) -> Result<(), String> {
         blessed.push('\n');
         got.iter().for_each(|line| blessed.push_str(&format!("{line}\n")));
     }
-    if mistakes.is_empty() {
-        return Ok(());
+    if bless && !mistakes.is_empty() {
+        std::fs::write(path, blessed).map_err(|e| e.to_string())?;
+        mistakes.clear();
     }
-    if bless {
-        return std::fs::write(path, blessed).map_err(|e| e.to_string());
-    }
-    Err(mistakes.join("\n"))
+    mistakes.extend(failures);
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes.join("\n")) }
 }
 
 fn expectation(line: &str) -> String {

@@ -1,13 +1,13 @@
 //! Running programs the ways that suites compare.
 
+use tcc::{CallOptions, Compiler, Error, Executable};
 use tcc_ir::eval::{Expansions, Machine, Stop, Tensor, Tensors, bind_sizes, run_program};
 use tcc_ir::graph::{Checked, Function, Module, Role};
-use tcc::{CallOptions, Compiler, Error, Executable};
 use tcc_ir::span::Sources;
 use tcc_ir::target::Target;
-use tcc_runtime::Tensor as Memory;
 pub use tcc_passes::pipeline::DEFAULT;
 use tcc_passes::pipeline::{self, Pipeline};
+use tcc_runtime::Tensor as Memory;
 
 /// Lowers a module with the default passes.
 pub fn lower_default(checked: &Checked<'_>) -> Module {

@@ -193,9 +193,32 @@ fn formatting_keeps_meaning_and_comments() {
 #[test]
 fn damaged_texts_are_refused_without_panic() {
     let mut rng = fastrand::Rng::with_seed(6);
-    let words =
-        ["for", "block", "in", "{", "}", "(", ")", "[", "]", "@", "=", "0", "N", "9".repeat(30).leak(),
-         "-", "/", "%", "init", "else", "..", "min(N, 0)", "where", "require", "\n"];
+    let words = [
+        "for",
+        "block",
+        "in",
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "@",
+        "=",
+        "0",
+        "N",
+        "9".repeat(30).leak(),
+        "-",
+        "/",
+        "%",
+        "init",
+        "else",
+        "..",
+        "min(N, 0)",
+        "where",
+        "require",
+        "\n",
+    ];
     for _ in 0..600 {
         let (program, kernels) = random::program(&mut rng);
         let mut text = tcc_ir::program::print_program(&program);
@@ -224,9 +247,11 @@ fn damaged_texts_are_refused_without_panic() {
 
 #[test]
 fn nesting_is_limited() {
-    let n = 5000;
-    let (open, close) = ("if true {\n".repeat(n), "}\n".repeat(n));
-    let text = format!("kernel k(A: f32[N]) -> (C: f32[N]) {{\n{open}{close}}}\n");
-    let message = parse_kernel(&text).unwrap_err();
+    let nested = |n: usize| {
+        let (open, close) = ("if true {\n".repeat(n), "}\n".repeat(n));
+        parse_kernel(&format!("kernel k(A: f32[N]) -> (C: f32[N]) {{\n{open}{close}}}\n"))
+    };
+    assert!(nested(200).is_ok());
+    let message = nested(50_000).unwrap_err();
     assert!(message.starts_with("E-LIMIT"), "{message}");
 }

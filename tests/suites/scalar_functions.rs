@@ -1,5 +1,7 @@
 //! The expansions of scalar functions are within 4 ulp of the truth and exact at special arguments.
 
+// spec: S1, S3
+
 use std::thread;
 use tcc_abi::{DType, Scalar};
 use tcc_ir::eval::Expansions;

@@ -20,7 +20,14 @@ fn rules() -> Vec<String> {
 /// Rules that tests name, with one place each.
 fn named() -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
-    let folders = ["tests/cases", "tests/suites", "compiler/tests", "ir-spec/src", "ir-spec/abi", "runtime/src"];
+    let folders = [
+        "tests/cases",
+        "tests/suites",
+        "compiler/tests",
+        "ir-spec/src",
+        "ir-spec/abi",
+        "runtime/src",
+    ];
     let mut pending: Vec<PathBuf> =
         folders.iter().map(|f| root().join(f)).filter(|f| f.exists()).collect();
     while let Some(at) = pending.pop() {

@@ -127,7 +127,10 @@ mod tests {
         let square = SizeExpr(vec![Size(0), Size(0), Mul]);
         assert_eq!(square.eval(&[1 << 31]), Err(SizeError::TooLarge));
         assert_eq!(square.eval(&[1 << 29]), Ok(1 << 58));
-        assert_eq!(SizeExpr(vec![Const(1), Const(0), Div]).eval(&[]), Err(SizeError::DivisionByZero));
+        assert_eq!(
+            SizeExpr(vec![Const(1), Const(0), Div]).eval(&[]),
+            Err(SizeError::DivisionByZero)
+        );
         assert_eq!(SizeExpr(vec![Sub]).eval(&[]), Err(SizeError::Malformed));
         assert_eq!(SizeExpr(vec![Size(3)]).eval(&[]), Err(SizeError::Malformed));
     }

@@ -161,9 +161,7 @@ impl<D: Domain> Point<'_, '_, D> {
                 apply(domain, *func, dtype, &values?)
             }
             Expr::Cast(to, inner) => cast(domain, *to, &self.expr(inner)?),
-            Expr::Bitcast(to, inner) => {
-                Ok(bitcast(domain, inner.dtype(), *to, &self.expr(inner)?))
-            }
+            Expr::Bitcast(to, inner) => Ok(bitcast(domain, inner.dtype(), *to, &self.expr(inner)?)),
             Expr::Contiguous(_) => Ok(Value::Bool(true)),
         }
     }
@@ -253,9 +251,7 @@ pub(super) fn combine<D: Domain>(
     };
     let part = acc_type.real_part();
     let new = match (&old, &x) {
-        (Value::Float(a), Value::Float(b)) => {
-            Value::Float(domain.accumulate(reducer, part, a, b)?)
-        }
+        (Value::Float(a), Value::Float(b)) => Value::Float(domain.accumulate(reducer, part, a, b)?),
         (Value::Complex(a, b), Value::Complex(c, d)) if reducer == Reducer::Sum => Value::Complex(
             domain.accumulate(reducer, part, a, c)?,
             domain.accumulate(reducer, part, b, d)?,
@@ -293,7 +289,9 @@ pub(super) fn log_sum_exp<D: Domain>(
             shift = t.clone();
         }
     }
-    if terms.iter().any(|t| matches!(domain.approximate(t).partial_cmp(&f64::INFINITY), None | Some(Ordering::Equal))) {
+    if terms.iter().any(|t| {
+        matches!(domain.approximate(t).partial_cmp(&f64::INFINITY), None | Some(Ordering::Equal))
+    }) {
         shift = domain.constant(dtype, 0.0);
     }
     let mut sum = domain.constant(dtype, 0.0);

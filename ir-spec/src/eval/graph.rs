@@ -33,9 +33,9 @@ pub fn interpret<D: Domain>(
     sizes: &[(&str, i64)],
 ) -> Result<Tensors<D::Float>, Stop> {
     let interpreter = Interpreter { domain, module, max_elements: 1 << 28 };
-    let f = module.function(function).ok_or_else(|| {
-        Stop::Shape(format!("no function `{function}`"))
-    })?;
+    let f = module
+        .function(function)
+        .ok_or_else(|| Stop::Shape(format!("no function `{function}`")))?;
     interpreter.run(f, inputs, sizes)
 }
 
@@ -49,9 +49,9 @@ impl<D: Domain> Interpreter<'_, D> {
         let mut arguments = Vec::new();
         for p in &f.params {
             let Some(tensor) = f.tensors.get(*p) else { continue };
-            let given = inputs.get(&tensor.name).ok_or_else(|| {
-                Stop::Shape(format!("input `{}` is missing", tensor.name))
-            })?;
+            let given = inputs
+                .get(&tensor.name)
+                .ok_or_else(|| Stop::Shape(format!("input `{}` is missing", tensor.name)))?;
             if given.dtype != tensor.dtype || given.shape.len() != tensor.shape.len() {
                 return Err(Stop::Shape(format!(
                     "input `{}` is {}[{} axes], expected {}[{} axes]",
@@ -78,7 +78,10 @@ impl<D: Domain> Interpreter<'_, D> {
             let (a, b) = (eval_size(&fact.lhs, sizes)?, eval_size(&fact.rhs, sizes)?);
             if !fact.comparison.holds(a.cmp(&b)) {
                 let (lhs, rhs) = (display(&fact.lhs, &names), display(&fact.rhs, &names));
-                return Err(Stop::Fact(format!("the fact {lhs} {} {rhs} does not hold", fact.comparison)));
+                return Err(Stop::Fact(format!(
+                    "the fact {lhs} {} {rhs} does not hold",
+                    fact.comparison
+                )));
             }
         }
         for d in self.module.derived_facts(&f.name) {

@@ -118,7 +118,11 @@ impl KernelMachine<'_> {
         let position = self.position(&b.store.subscripts)?;
         let offset = self.buffers[b.store.buffer].as_ref().and_then(|t| t.offset(&position));
         let Some(offset) = offset else {
-            return if b.store.drop { Ok(()) } else { Err(self.out_of_range(b.store.buffer, &position)) };
+            return if b.store.drop {
+                Ok(())
+            } else {
+                Err(self.out_of_range(b.store.buffer, &position))
+            };
         };
         if let Some(init) = &b.init
             && b.reduction_vars().iter().all(|v| self.vars[*v] == 0)
@@ -132,7 +136,9 @@ impl KernelMachine<'_> {
 
     /// The element's new value.
     fn updated(&mut self, b: &Block, offset: usize) -> Result<Value<f64>, Stop> {
-        let old = |m: &Self| m.buffers[b.store.buffer].as_ref().and_then(|t| t.elements.get(offset).cloned());
+        let old = |m: &Self| {
+            m.buffers[b.store.buffer].as_ref().and_then(|t| t.elements.get(offset).cloned())
+        };
         let dtype = b.store.value.dtype();
         match (b.store.update, &b.store.value) {
             (Update::Set, value) => self.expr(value),

@@ -21,8 +21,8 @@ pub use domain::{Domain, Machine};
 pub use expansion::{Expansion, Expansions};
 pub use graph::{Interpreter, Tensors, bind_sizes, interpret};
 pub use kernel::run_kernel;
-pub use program::run_program;
 pub use ops::{apply, bitcast, cast, constant, index_value};
+pub use program::run_program;
 pub use tensor::{Tensor, Value};
 
 use std::fmt;
@@ -61,10 +61,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Stop::Index { tensor, axis, value, extent, at } => {
-                write!(
-                    f,
-                    "subscript {value} of axis {axis} of `{tensor}` is not in 0..{extent}"
-                )?;
+                write!(f, "subscript {value} of axis {axis} of `{tensor}` is not in 0..{extent}")?;
                 for (k, (name, v)) in at.iter().enumerate() {
                     write!(f, "{}{name} = {v}", if k == 0 { ", at " } else { ", " })?;
                 }

@@ -289,12 +289,7 @@ pub fn bitcast<D: Domain>(
 }
 
 /// A constant of sizes and indices: the quotient rounds to double precision, then to the type.
-pub fn index_value<D: Domain>(
-    domain: &D,
-    dtype: DType,
-    num: i64,
-    den: i64,
-) -> Value<D::Float> {
+pub fn index_value<D: Domain>(domain: &D, dtype: DType, num: i64, den: i64) -> Value<D::Float> {
     if dtype.is_int() {
         return Value::Int(wrap(dtype, i128::from(num)));
     }

@@ -300,7 +300,8 @@ impl Equation {
         let vars: Option<Vec<VarId>> =
             self.subscripts.iter().map(|s| s.as_affine().and_then(IntExpr::as_var)).collect();
         let vars = vars?;
-        let distinct = vars.iter().enumerate().all(|(k, v)| vars.iter().skip(k + 1).all(|w| w != v));
+        let distinct =
+            vars.iter().enumerate().all(|(k, v)| vars.iter().skip(k + 1).all(|w| w != v));
         distinct.then_some(vars)
     }
 

@@ -42,11 +42,7 @@ pub fn size_sources(function: &Function) -> Vec<SizeSource> {
 }
 
 /// Adds the sizes that extents show, those found so far being known; true if there are any.
-fn find_extents(
-    function: &Function,
-    found: &mut Vec<SizeId>,
-    steps: &mut Vec<SizeSource>,
-) -> bool {
+fn find_extents(function: &Function, found: &mut Vec<SizeId>, steps: &mut Vec<SizeSource>) -> bool {
     let before = found.len();
     for (param, t) in function.params.iter().enumerate() {
         let Some(tensor) = function.tensors.get(*t) else { continue };

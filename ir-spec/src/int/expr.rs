@@ -464,7 +464,9 @@ impl IntExpr {
             let present = !quotient.terms.is_empty()
                 && quotient.terms.iter().all(|(m, c)| {
                     self.terms.iter().any(|(sm, sc)| {
-                        sm == m && sc.signum() == c.signum() && sc.unsigned_abs() >= c.unsigned_abs()
+                        sm == m
+                            && sc.signum() == c.signum()
+                            && sc.unsigned_abs() >= c.unsigned_abs()
                     })
                 });
             if present && !quotient.poisoned {

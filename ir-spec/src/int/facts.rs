@@ -45,8 +45,7 @@ impl Facts {
 
     /// True if `a == b` follows.
     pub fn equal(&self, a: &IntExpr, b: &IntExpr) -> bool {
-        a == b
-            || (!self.nonneg.is_empty() && self.is_nonneg(&(a - b)) && self.is_nonneg(&(b - a)))
+        a == b || (!self.nonneg.is_empty() && self.is_nonneg(&(a - b)) && self.is_nonneg(&(b - a)))
     }
 
     /// True if `a <= b` follows.
@@ -104,9 +103,8 @@ impl Facts {
         monomials.sort();
         monomials.dedup();
         let vector = |e: &IntExpr| -> Vec<i64> {
-            let coefficient = |m: &&Monomial| {
-                e.terms().iter().find(|(n, _)| n == *m).map_or(0, |(_, c)| *c)
-            };
+            let coefficient =
+                |m: &&Monomial| e.terms().iter().find(|(n, _)| n == *m).map_or(0, |(_, c)| *c);
             monomials.iter().map(coefficient).collect()
         };
         let mut columns: Vec<Vec<i64>> = generators.iter().map(vector).collect();
@@ -244,9 +242,7 @@ fn atom_is_nonneg(atom: &Atom) -> bool {
     match atom {
         Atom::Symbol(Symbol::Size(_) | Symbol::Var(_)) => true,
         Atom::Mod(p) => p[1].as_constant().is_some_and(|d| d > 0),
-        Atom::Div(p) => {
-            p[1].as_constant().is_some_and(|d| d > 0) && has_no_negative_part(&p[0])
-        }
+        Atom::Div(p) => p[1].as_constant().is_some_and(|d| d > 0) && has_no_negative_part(&p[0]),
         Atom::Min(p) => p.iter().all(has_no_negative_part),
         Atom::Max(p) => p.iter().any(has_no_negative_part),
     }

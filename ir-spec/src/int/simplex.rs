@@ -15,11 +15,17 @@ const ZERO: Ratio = Ratio { num: 0, den: 1 };
 
 impl Ratio {
     fn new(num: i128, den: i128) -> Option<Ratio> {
+        if den == 1 {
+            return Some(Ratio { num, den });
+        }
         let g = gcd(num.unsigned_abs(), den.unsigned_abs()) as i128;
         let sign = if den < 0 { -1 } else { 1 };
         (den != 0).then(|| Ratio { num: sign * num / g, den: sign * den / g })
     }
     fn sub_mul(self, a: Ratio, b: Ratio) -> Option<Ratio> {
+        if a.num == 0 || b.num == 0 {
+            return Some(self);
+        }
         let num = a.num.checked_mul(b.num)?;
         let den = a.den.checked_mul(b.den)?;
         let p = Ratio::new(num, den)?;
@@ -27,7 +33,16 @@ impl Ratio {
         let right = p.num.checked_mul(self.den)?;
         Ratio::new(left.checked_sub(right)?, self.den.checked_mul(p.den)?)
     }
+    fn add(self, other: Ratio) -> Option<Ratio> {
+        if self.den == 1 && other.den == 1 {
+            return Some(Ratio { num: self.num.checked_add(other.num)?, den: 1 });
+        }
+        self.sub_mul(other, Ratio { num: -1, den: 1 })
+    }
     fn div(self, other: Ratio) -> Option<Ratio> {
+        if self.num == 0 || other == (Ratio { num: 1, den: 1 }) {
+            return (other.num != 0).then_some(self);
+        }
         Ratio::new(self.num.checked_mul(other.den)?, self.den.checked_mul(other.num)?)
     }
     fn cmp(self, other: Ratio) -> Option<Ordering> {
@@ -36,7 +51,18 @@ impl Ratio {
 }
 
 fn gcd(a: u128, b: u128) -> u128 {
+    if let (Ok(a), Ok(b)) = (u64::try_from(a), u64::try_from(b)) {
+        return u128::from(gcd_of_words(a, b));
+    }
     if b == 0 { a.max(1) } else { gcd(b, a % b) }
+}
+
+/// The usual case, in words of the machine.
+fn gcd_of_words(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a.max(1)
 }
 
 /// True only if `target` equals a sum of non-negative multiples of `generators`. All vectors have the
@@ -91,7 +117,7 @@ impl Tableau {
             let mut sum = ZERO;
             for (row, basic) in self.rows.iter().zip(&self.basis) {
                 if *basic >= self.columns {
-                    sum = sum.sub_mul(*row.get(column)?, Ratio { num: -1, den: 1 })?;
+                    sum = sum.add(*row.get(column)?)?;
                 }
             }
             if sum.num > 0 {

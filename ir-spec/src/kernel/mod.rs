@@ -210,10 +210,7 @@ pub enum Update {
 impl Kernel {
     /// The buffer of this name that is not a block's let.
     pub fn buffer_by_name(&self, name: &str) -> Option<TensorId> {
-        self.buffers
-            .iter()
-            .find(|(_, b)| b.name == name && b.scope != Scope::Let)
-            .map(|(id, _)| id)
+        self.buffers.iter().find(|(_, b)| b.name == name && b.scope != Scope::Let).map(|(id, _)| id)
     }
 
     /// Parameters, then results: the order of the call's arguments.

@@ -173,7 +173,9 @@ impl Expr {
     /// Direct subexpressions, those in subscripts and defaults included.
     pub fn children(&self) -> Vec<&Expr> {
         match self {
-            Expr::Literal(_) | Expr::Index { .. } | Expr::Compare(..) | Expr::Contiguous(_) => vec![],
+            Expr::Literal(_) | Expr::Index { .. } | Expr::Compare(..) | Expr::Contiguous(_) => {
+                vec![]
+            }
             Expr::Apply(_, args) => args.iter().collect(),
             Expr::Cast(_, e) | Expr::Bitcast(_, e) => vec![e.as_ref()],
             Expr::Read(r) => {

@@ -423,10 +423,9 @@ impl ExprKind {
             ExprKind::Einsum { args, .. } | ExprKind::And(args) | ExprKind::Or(args) => {
                 Box::new(args.iter())
             }
-            ExprKind::Neg(e)
-            | ExprKind::Not(e)
-            | ExprKind::Indicator(e)
-            | ExprKind::Paren(e) => Box::new([e.as_ref()].into_iter()),
+            ExprKind::Neg(e) | ExprKind::Not(e) | ExprKind::Indicator(e) | ExprKind::Paren(e) => {
+                Box::new([e.as_ref()].into_iter())
+            }
             ExprKind::Sum(terms) => Box::new(terms.iter().map(|(_, e)| e)),
             ExprKind::Product(factors) => Box::new(factors.iter().map(|(_, e)| e)),
             ExprKind::Power(a, b) | ExprKind::Compare(_, a, b) => {

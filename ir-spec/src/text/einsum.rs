@@ -78,8 +78,7 @@ pub fn implicit_output(inputs: &[Vec<Label>]) -> Vec<Label> {
         *counts.entry(l).or_insert(0) += 1;
     }
     let once = |(l, n): &(&Label, usize)| *n == 1 || **l == Label::Ellipsis;
-    let mut out: Vec<Label> =
-        counts.into_iter().filter(once).map(|(l, _)| l.clone()).collect();
+    let mut out: Vec<Label> = counts.into_iter().filter(once).map(|(l, _)| l.clone()).collect();
     out.sort();
     out
 }

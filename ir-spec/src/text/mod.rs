@@ -43,7 +43,13 @@ pub const MAX_ERRORS: usize = 100;
 pub fn parse(text: &str, source: SourceId) -> (File, Diagnostics) {
     let lexed = token::tokens(text, source);
     let too_deep = lexed.errors.iter().any(|d| d.code == Code::Limit);
-    let mut cx = Parse { source, errors: lexed.errors, too_deep };
+    if too_deep {
+        // Whatever walks the tree recurses: there is none.
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.extend(lexed.errors);
+        return (File { items: Vec::new(), comments: lexed.comments }, diagnostics);
+    }
+    let mut cx = Parse { source, errors: Vec::new(), too_deep };
     let words = lexed.words.into_iter().map(Ok);
     let items = match grammar::ItemsParser::new().parse(&mut cx, words) {
         Ok(items) => items,
@@ -53,10 +59,30 @@ pub fn parse(text: &str, source: SourceId) -> (File, Diagnostics) {
         }
     };
     let mut diagnostics = Diagnostics::default();
-    cx.errors.truncate(MAX_ERRORS);
-    diagnostics.extend(cx.errors);
+    let follows = |d: &Diagnostic| is_consequence(d, &lexed.errors, &lexed.mended, text);
+    let grammar = std::mem::take(&mut cx.errors);
+    let grammar: Vec<Diagnostic> = grammar.into_iter().filter(|d| !follows(d)).collect();
+    diagnostics.extend(lexed.errors.into_iter().chain(grammar).take(MAX_ERRORS));
     diagnostics.sort();
     (File { items, comments: lexed.comments }, diagnostics)
+}
+
+/// True for a mistake in the grammar that a mistake in the words explains: it stands after one on
+/// the same line, or where the words of an unclosed bracket were read.
+fn is_consequence(
+    d: &Diagnostic,
+    words: &[Diagnostic],
+    mended: &[std::ops::Range<u32>],
+    text: &str,
+) -> bool {
+    let Some(at) = d.span.map(|s| s.start) else { return false };
+    let same_line = |from: u32| {
+        let between = text.get(from as usize..at as usize);
+        between.is_some_and(|between| !between.contains('\n'))
+    };
+    d.code == Code::Parse
+        && (mended.iter().any(|r| r.contains(&at))
+            || words.iter().filter_map(|w| w.span).any(|w| w.start <= at && same_line(w.start)))
 }
 
 /// Notes a mistake that the parser recovered from.
@@ -71,7 +97,7 @@ fn record(cx: &mut Parse, error: &ParseError<u32, Token<'_>, ()>, end: u32) {
             (cx.span(*location, *location), "this".to_owned(), &[][..])
         }
         ParseError::UnrecognizedEof { location, expected } => {
-            (cx.span(*location, end.max(*location)), "the end of the text".to_owned(), &expected[..])
+            (cx.span(*location, end.max(*location)), "end of text".to_owned(), &expected[..])
         }
         ParseError::UnrecognizedToken { token: (l, t, r), expected } => {
             (cx.span(*l, *r), t.to_string(), &expected[..])
@@ -107,8 +133,11 @@ fn summarize(expected: &[&str]) -> Vec<&'static str> {
     } else if has("name") {
         out.push("a name");
     }
-    if has("+") && has("*") && has("^") {
+    if (has("+") && has("*") && has("^")) || (has("||") && has("end")) {
         out.push("an operator");
+    }
+    if has("(") && !expression {
+        out.push("`(`");
     }
     const PLAIN: &[(&str, &str)] = &[
         ("end", "the end of the line"),
@@ -138,8 +167,16 @@ pub(crate) fn too_deep(span: Span) -> Diagnostic {
         .help("name parts of the expression as equations of their own")
 }
 
+fn loop_in_function(span: Span) -> Diagnostic {
+    let message = "loops and branches belong to kernels, a function consists of equations";
+    Diagnostic::new(Code::Parse, span, message).help(
+        "write one equation for all elements: `Y[i] = X[i]`, with `where` or `select` for conditions",
+    )
+}
+
 fn misplaced_pred(span: Span, name: &Name) -> Diagnostic {
-    let message = format!("`| condition` belongs to a reduction, `{}[...]` is an access", name.text);
+    let message =
+        format!("`| condition` belongs to a reduction, `{}[...]` is an access", name.text);
     Diagnostic::new(Code::Parse, span, message)
         .help("write `sum[k | condition](...)`, or `where condition` after the equation")
 }

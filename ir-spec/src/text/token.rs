@@ -149,7 +149,7 @@ impl fmt::Display for Token<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Token::Name(s) | Token::Int(s) | Token::Float(s) | Token::Str(s) => write!(f, "`{s}`"),
-            Token::End | Token::Newline => f.write_str("the end of the line"),
+            Token::End | Token::Newline => f.write_str("end of line"),
             Token::Comment(_) => f.write_str("a comment"),
             other => write!(f, "`{}`", other.spelling()),
         }
@@ -197,7 +197,12 @@ impl Token<'_> {
         self.is_binary_operator()
             || matches!(
                 self,
-                Token::Eq | Token::PlusEq | Token::Comma | Token::Arrow | Token::Where | Token::Else
+                Token::Eq
+                    | Token::PlusEq
+                    | Token::Comma
+                    | Token::Arrow
+                    | Token::Where
+                    | Token::Else
             )
     }
 
@@ -230,6 +235,8 @@ pub struct Lexed<'s> {
     pub comments: Vec<Comment>,
     /// Mistakes.
     pub errors: Vec<Diagnostic>,
+    /// What stands inside of parentheses and square brackets that are not closed.
+    pub mended: Vec<std::ops::Range<u32>>,
 }
 
 /// Nesting deeper than this is refused: later stages recurse over the tree.
@@ -257,15 +264,41 @@ pub fn tokens(text: &str, source: SourceId) -> Lexed<'_> {
                 line_start = false;
             }
             Err(()) => {
-                let c = text.get(range).unwrap_or("").escape_debug().to_string();
-                let what = format!("unexpected character `{c}`");
-                layout.out.errors.push(Diagnostic::new(Code::Parse, span, what));
+                layout.out.errors.push(unexpected_character(text.get(range).unwrap_or(""), span));
                 line_start = false;
             }
         }
     }
     layout.finish(text.len() as u32);
     layout.out
+}
+
+/// The diagnostic for what begins no word, with what may have been meant.
+fn unexpected_character(found: &str, span: Span) -> Diagnostic {
+    if found.starts_with('"') {
+        return Diagnostic::new(Code::Parse, span, "the string is not closed")
+            .help("a string ends with `\"` on the line where it begins");
+    }
+    let what = format!("unexpected character `{}`", found.escape_debug());
+    let d = Diagnostic::new(Code::Parse, span, what);
+    let meant = match found {
+        ";" => return d.help("a statement ends with its line"),
+        "#" => return d.help("a comment begins with `//`"),
+        "." => return d.help("a number has digits on both sides of one point"),
+        "\u{d7}" | "\u{b7}" | "\u{22c5}" => "*",
+        "\u{f7}" => "/",
+        "\u{2212}" | "\u{2013}" | "\u{2014}" => "-",
+        "\u{2264}" => "<=",
+        "\u{2265}" => ">=",
+        "\u{2260}" => "!=",
+        "\u{2192}" => "->",
+        "&" | "\u{2227}" => "&&",
+        "\u{2228}" => "||",
+        "~" | "\u{ac}" => "!",
+        "'" | "`" | "\u{2018}" | "\u{2019}" | "\u{201c}" | "\u{201d}" => "\"",
+        _ => return d,
+    };
+    d.help(format!("write `{meant}`"))
 }
 
 #[derive(Default)]
@@ -313,7 +346,7 @@ impl<'s> Layout<'s> {
             !matches!(last, Token::OpenBrace | Token::End) && !last.leaves_open()
         });
         if begun {
-            self.out.words.push((at, Token::End, at));
+            self.push_end(at);
         }
     }
 
@@ -346,9 +379,12 @@ impl<'s> Layout<'s> {
     fn mend_unclosed(&mut self, at: u32) {
         let Some((token, span)) = self.open.pop() else { return };
         let what = format!("{token} is not closed");
-        self.out.errors.push(Diagnostic::new(Code::Parse, span, what));
+        let d = Diagnostic::new(Code::Parse, span, what);
+        self.out.errors.push(d.help(format!("add {}", closer(token))));
         if token == Token::OpenBrace {
             self.force_end(at);
+        } else {
+            self.out.mended.push(span.start..at + 1);
         }
         self.out.words.push((at, closer(token), at));
     }
@@ -357,8 +393,14 @@ impl<'s> Layout<'s> {
     fn force_end(&mut self, at: u32) {
         let last = self.out.words.last().map(|(_, t, _)| *t);
         if !matches!(last, Some(Token::OpenBrace | Token::End)) {
-            self.out.words.push((at, Token::End, at));
+            self.push_end(at);
         }
+    }
+
+    /// An end right behind the last word.
+    fn push_end(&mut self, at: u32) {
+        let at = self.out.words.last().map_or(at, |(_, _, end)| *end);
+        self.out.words.push((at, Token::End, at));
     }
 
     fn close_all(&mut self, at: u32) {

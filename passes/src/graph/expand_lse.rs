@@ -57,11 +57,7 @@ fn expand(list: &[Equation], like: &Tensor, largest: TensorId, sum: TensorId) ->
     }
     if let (Some(e), true) = (list.first(), all) {
         if let Role::Result(Some(old)) = like.role {
-            let start = elementwise(
-                &like.shape,
-                |at| Expr::read(old, like.dtype, at.to_vec()),
-                e,
-            );
+            let start = elementwise(&like.shape, |at| Expr::read(old, like.dtype, at.to_vec()), e);
             contributions(&mut out, &start, start.body.clone(), like, largest);
         }
         let whole = elementwise(

@@ -185,9 +185,11 @@ impl Split<'_> {
         };
         if whole {
             used.extend(e.vars.keys().filter(|v| !mentioned(*v)).filter(|v| {
-                !self.equation.subscripts.iter().any(|s| {
-                    s.as_affine().is_some_and(|i| i.mentions(*v))
-                })
+                !self
+                    .equation
+                    .subscripts
+                    .iter()
+                    .any(|s| s.as_affine().is_some_and(|i| i.mentions(*v)))
             }));
             used.dedup();
         }

@@ -65,9 +65,11 @@ fn pad(
         let Some((padded, offsets)) = padded_copy(f, facts, &e, r, made) else { continue };
         let replace = |x: Expr| match x {
             Expr::Read(found) if *found == *r => {
-                let at = r.subscripts.iter().zip(&offsets).filter_map(|(s, o)| {
-                    s.as_affine().map(|i| i - o)
-                });
+                let at = r
+                    .subscripts
+                    .iter()
+                    .zip(&offsets)
+                    .filter_map(|(s, o)| s.as_affine().map(|i| i - o));
                 Expr::read(padded, r.dtype, at.collect())
             }
             other => other,
@@ -118,8 +120,7 @@ fn padded_copy(
         }
     }
     let copy = |at: &[IntExpr]| {
-        let subscripts =
-            at.iter().zip(&offsets).map(|(i, o)| Subscript::Affine(i + o)).collect();
+        let subscripts = at.iter().zip(&offsets).map(|(i, o)| Subscript::Affine(i + o)).collect();
         Expr::Read(Box::new(Read { subscripts, ..r.clone() }))
     };
     let equation = elementwise(&shape, copy, e);

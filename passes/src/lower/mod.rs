@@ -232,7 +232,8 @@ impl<'a> LowerCx<'a> {
     /// Copies `inout` results that were computed beside their parameter.
     fn copy_back(&mut self) {
         for (from, to) in std::mem::take(&mut self.copies) {
-            let Some(name) = self.program.buffers.get(to).map(|b| format!("{}_update", b.name)) else {
+            let Some(name) = self.program.buffers.get(to).map(|b| format!("{}_update", b.name))
+            else {
                 continue;
             };
             let mut b = KernelBuilder::new(self, &name);

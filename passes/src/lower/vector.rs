@@ -67,10 +67,7 @@ pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -
 }
 
 fn supported(dtype: DType) -> bool {
-    matches!(
-        dtype,
-        DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::I64 | DType::U64
-    )
+    matches!(dtype, DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::I64 | DType::U64)
 }
 
 fn loads_a_vector(r: &Read, v: VarId) -> bool {

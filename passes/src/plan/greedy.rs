@@ -23,7 +23,8 @@ pub fn greedy(product: &SumProduct, extent: &dyn Fn(VarId) -> f64) -> Tree {
                 let mut union = va.clone();
                 union.extend(vb.iter().filter(|v| !va.contains(v)));
                 let score = (result - size(va) - size(vb), size(&union));
-                let better = best.is_none_or(|(s, _, _)| score.partial_cmp(&s).is_some_and(|o| o.is_lt()));
+                let better =
+                    best.is_none_or(|(s, _, _)| score.partial_cmp(&s).is_some_and(|o| o.is_lt()));
                 if better {
                     best = Some((score, i, j));
                 }

@@ -294,8 +294,7 @@ impl<'k> KernelCx<'k, '_> {
         let shape = self.kernel.buffers.get(t).map(|b| b.shape.clone()).unwrap_or_default();
         let strides = self.layout(t).map(|(_, s)| s).unwrap_or_default();
         let size = IntExpr::constant(self.size_of(t));
-        let mut place =
-            Place { address: self.address(t, subscripts), offset: None, inside: None };
+        let mut place = Place { address: self.address(t, subscripts), offset: None, inside: None };
         for (axis, ((s, extent), stride)) in subscripts.iter().zip(&shape).zip(&strides).enumerate()
         {
             let index = match s {

@@ -203,7 +203,11 @@ impl Emit<'_, '_> {
     fn int_to_int(&mut self, from: DType, to: DType, v: Value) -> Value {
         let ty = self.ty(v);
         if to == DType::Bool {
-            return if from == DType::Bool { v } else { self.b.ins().icmp_imm_s(IntCC::NotEqual, v, 0) };
+            return if from == DType::Bool {
+                v
+            } else {
+                self.b.ins().icmp_imm_s(IntCC::NotEqual, v, 0)
+            };
         }
         let target = register_type(to);
         match (target.bits().cmp(&ty.bits()), from.is_signed_int()) {
@@ -259,4 +263,3 @@ impl Emit<'_, '_> {
         self.cast(DType::F64, dtype, Val::One(x))
     }
 }
-

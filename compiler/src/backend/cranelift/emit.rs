@@ -374,7 +374,13 @@ impl Emit<'_, '_> {
     }
 
     /// A shift of every lane by the same count.
-    pub(super) fn shift_lanes(&mut self, func: Func, signed: bool, a: Value, count: Value) -> Value {
+    pub(super) fn shift_lanes(
+        &mut self,
+        func: Func,
+        signed: bool,
+        a: Value,
+        count: Value,
+    ) -> Value {
         match func {
             Func::Shl => self.b.ins().ishl(a, count),
             _ if signed => self.b.ins().sshr(a, count),
@@ -385,9 +391,8 @@ impl Emit<'_, '_> {
     /// An integer comparison. Lanes have signed instructions only.
     fn int_compare(&mut self, func: Func, signed: bool, a: Value, b: Value) -> Value {
         let ty = self.ty(a);
-        let cc = |signed| {
-            int_condition(func, signed).unwrap_or_else(|| unreachable!("{func} compares"))
-        };
+        let cc =
+            |signed| int_condition(func, signed).unwrap_or_else(|| unreachable!("{func} compares"));
         if signed || !ty.is_vector() || matches!(func, Func::Eq | Func::Ne) {
             return self.b.ins().icmp(cc(signed), a, b);
         }

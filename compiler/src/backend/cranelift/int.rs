@@ -131,11 +131,8 @@ impl KernelCx<'_, '_> {
         let deepest = e.terms().iter().map(|(m, _)| depth(m)).max().unwrap_or(0);
         let (deep, rest): (Vec<_>, Vec<_>) =
             e.terms().iter().cloned().partition(|(m, _)| depth(m) == deepest);
-        let mut value = if rest.is_empty() {
-            None
-        } else {
-            Some(self.without_constant(&sum(rest.iter())))
-        };
+        let mut value =
+            if rest.is_empty() { None } else { Some(self.without_constant(&sum(rest.iter()))) };
         for (m, c) in &deep {
             let term = self.term(m, *c);
             value = Some(match value {

@@ -104,9 +104,7 @@ impl Emit<'_, '_> {
                 Val::Vector(self.bits(ty, value))
             }
             (DType::I32, DType::F32, Some(ty)) => Val::Vector(self.b.ins().fcvt_from_sint(ty, x)),
-            (DType::F32, DType::I32, Some(ty)) => {
-                Val::Vector(self.b.ins().fcvt_to_sint_sat(ty, x))
-            }
+            (DType::F32, DType::I32, Some(ty)) => Val::Vector(self.b.ins().fcvt_to_sint_sat(ty, x)),
             (DType::I32 | DType::U32, DType::I32 | DType::U32, _)
             | (DType::I64 | DType::U64, DType::I64 | DType::U64, _) => v,
             _ => {

@@ -71,7 +71,8 @@ impl Verifier<'_> {
             return;
         }
         let side = if low { "before the start" } else { "past the end" };
-        let never = least.as_ref().is_none_or(|l| facts.is_nonneg(&(-l.clone() - IntExpr::constant(1))));
+        let never =
+            least.as_ref().is_none_or(|l| facts.is_nonneg(&(-l.clone() - IntExpr::constant(1))));
         if !never && let Some(least) = least {
             let unless_empty = e
                 .vars
@@ -82,9 +83,13 @@ impl Verifier<'_> {
             self.derive(least, unless_empty, format!("{what} axis {axis}"), e.span);
             return;
         }
-        let message = format!("{what} {side} of axis {axis}, whose extent is {}", self.show(extent));
-        let mut d = Diagnostic::new(Code::Oob, e.span, message)
-            .help("give the read a default (`?0`), or exclude the position with `where`");
+        let message =
+            format!("{what} {side} of axis {axis}, whose extent is {}", self.show(extent));
+        let mut d = Diagnostic::new(Code::Oob, e.span, message).help(if what.ends_with("writes") {
+            "exclude the position with `where`, or give the tensor a larger extent"
+        } else {
+            "give the read a default (`?0`), or exclude the position with `where`"
+        });
         if let Some(corner) = self.corner(e, i, low) {
             d = d.note(corner);
         }
@@ -95,11 +100,8 @@ impl Verifier<'_> {
     fn corner(&self, e: &Equation, i: &IntExpr, low: bool) -> Option<String> {
         let facts = equation_facts(&self.facts, e);
         let range = |v| var_range(e, v);
-        let extreme = if low {
-            bounds::lower(i, &range, &facts)?
-        } else {
-            bounds::upper(i, &range, &facts)?
-        };
+        let extreme =
+            if low { bounds::lower(i, &range, &facts)? } else { bounds::upper(i, &range, &facts)? };
         let mut points = Vec::new();
         let mut seen = Vec::new();
         i.visit_symbols(&mut |s| {
@@ -116,7 +118,8 @@ impl Verifier<'_> {
             let name = e.vars.get(v).map_or(String::new(), |x| x.name.clone());
             points.push(format!("{name} = {}", self.show(if first { &lo } else { &hi })));
         }
-        let at = if points.is_empty() { String::new() } else { format!("at {} ", points.join(", ")) };
+        let at =
+            if points.is_empty() { String::new() } else { format!("at {} ", points.join(", ")) };
         Some(format!("{at}the subscript is {}", self.show(&extreme)))
     }
 

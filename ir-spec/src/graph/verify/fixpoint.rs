@@ -3,7 +3,7 @@
 use super::Verifier;
 use crate::TensorId;
 use crate::diag::{Code, Diagnostic};
-use crate::graph::Fix;
+use crate::graph::{Definition, Fix};
 use crate::scalar::{Expr, Func, Reducer, Subscript};
 
 /// How a value moves when the fixed tensors grow.
@@ -47,12 +47,20 @@ impl Verifier<'_> {
                 if e.reducer.is_some_and(Reducer::is_idempotent) {
                     let up = matches!(e.reducer, Some(Reducer::Max | Reducer::Or));
                     if *direction.get_or_insert(up) != up {
-                        let message = "a fixpoint grows or shrinks: `max`/`or` and `min`/`and` do not mix";
+                        let message =
+                            "a fixpoint grows or shrinks: `max`/`or` and `min`/`and` do not mix";
                         self.error(Diagnostic::new(Code::NotMonotone, e.span, message));
                         return;
                     }
                 } else if self.feeds_itself(f, d.tensor) {
-                    let name = self.name(d.tensor);
+                    // An intermediate stands at the place of the equation that needs it.
+                    let same_place = |x: &&Definition| {
+                        x.equations
+                            .iter()
+                            .any(|o| o.span.end > 0 && o.span.range() == e.span.range())
+                    };
+                    let written = f.definitions.iter().rev().find(same_place).unwrap_or(d);
+                    let name = self.name(written.tensor);
                     let with = e.reducer.map_or("=".to_owned(), |r| r.assignment().to_owned());
                     let message =
                         format!("`{name}` is fixed with `{with}`, which is not idempotent");
@@ -85,8 +93,7 @@ impl Verifier<'_> {
         let mut stack = vec![t];
         while let Some(current) = stack.pop() {
             let Some(d) = f.definitions.iter().find(|d| d.tensor == current) else { continue };
-            let lattice =
-                d.equations.iter().any(|e| e.reducer.is_some_and(Reducer::is_idempotent));
+            let lattice = d.equations.iter().any(|e| e.reducer.is_some_and(Reducer::is_idempotent));
             if lattice {
                 continue;
             }

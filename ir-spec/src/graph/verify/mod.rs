@@ -14,11 +14,11 @@ mod overlap;
 use super::cycles::{equation_facts, var_range};
 use super::sizes::free_sizes;
 use super::{Definition, Equation, Function, FunctionNames, Module, Node, Role, Scan};
+use crate::TensorId;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, SymbolNames, bounds, display};
 use crate::scalar::{Expr, Subscript};
 use crate::span::Span;
-use crate::TensorId;
 use indexmap::{IndexMap, IndexSet};
 use tcc_abi::DType;
 
@@ -165,7 +165,8 @@ impl Verifier<'_> {
         for (_, tensor) in f.tensors.iter() {
             for (axis, extent) in tensor.shape.iter().enumerate() {
                 if extent.is_poisoned() {
-                    let message = format!("the extent of axis {axis} of `{}` overflows", tensor.name);
+                    let message =
+                        format!("the extent of axis {axis} of `{}` overflows", tensor.name);
                     self.error(Diagnostic::new(Code::Limit, tensor.span, message));
                 } else if extent.mentions_vars() {
                     self.internal(tensor.span, "an extent mentions an iteration variable");
@@ -296,9 +297,8 @@ impl Verifier<'_> {
             }
             Expr::Read(r) => {
                 let tensor = self.function.tensors.get(r.tensor);
-                if tensor.is_none_or(|t| {
-                    t.dtype != r.dtype || t.shape.len() != r.subscripts.len()
-                }) {
+                if tensor.is_none_or(|t| t.dtype != r.dtype || t.shape.len() != r.subscripts.len())
+                {
                     problems.push(format!("a read does not fit tensor {}", r.tensor));
                 }
                 if r.default.as_ref().is_some_and(|d| d.dtype() != r.dtype) {
@@ -390,7 +390,7 @@ impl Verifier<'_> {
             let (lhs, rhs) = (value(&fact.lhs), value(&fact.rhs));
             for e in fact.comparison.as_nonneg(&lhs, &rhs) {
                 if !self.facts.is_nonneg(&e) {
-                    self.obligation(e, Vec::new(), &c.callee, c.span);
+                    self.obligation(e, Vec::new(), c, fact.span);
                 }
             }
         }
@@ -399,15 +399,17 @@ impl Verifier<'_> {
             let empty = d.unless_empty.iter().map(value).collect();
             let e = value(&d.nonneg);
             if !self.facts.is_nonneg(&e) {
-                self.obligation(e, empty, &c.callee, c.span);
+                self.obligation(e, empty, c, d.span);
             }
         }
     }
 
-    fn obligation(&mut self, e: IntExpr, empty: Vec<IntExpr>, callee: &str, span: Span) {
+    fn obligation(&mut self, e: IntExpr, empty: Vec<IntExpr>, c: &super::Call, declared: Span) {
+        let (callee, span) = (&c.callee, c.span);
         if e.as_constant().is_some_and(|c| c < 0) && empty.is_empty() {
             let message = format!("a fact of `{callee}` does not hold for this call");
-            self.error(Diagnostic::new(Code::Fact, span, message));
+            let d = Diagnostic::new(Code::Fact, span, message).label(declared, "declared here");
+            self.error(d);
         } else {
             self.derive(e, empty, format!("the call of `{callee}`"), span);
         }

@@ -38,6 +38,26 @@ pub(super) enum Folded {
     DivisionByZero,
 }
 
+impl std::fmt::Display for Constant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Constant::Number(r) if r.is_integer() && r.numer().bits() <= 64 => {
+                write!(f, "{}", r.numer())
+            }
+            Constant::Number(r) => match round_to(r, DType::F64) {
+                x if x.is_finite() && x != 0.0 && (1e-5..1e15).contains(&x.abs()) => {
+                    write!(f, "{x}")
+                }
+                x if x.is_finite() => write!(f, "{x:e}"),
+                _ => write!(f, "of {} bits", r.numer().bits()),
+            },
+            Constant::Ratio { .. } => f.write_str("expression"),
+            Constant::Infinity { negative } => f.write_str(if *negative { "-inf" } else { "inf" }),
+            Constant::Nan => f.write_str("nan"),
+        }
+    }
+}
+
 impl Constant {
     pub(super) fn int(value: i64) -> Constant {
         Constant::Number(BigRational::from_integer(BigInt::from(value)))
@@ -89,9 +109,13 @@ impl Constant {
     }
 
     pub(super) fn add(&self, other: &Constant) -> Folded {
-        self.combine(other, |a, b| a + b, |(an, ad), (bn, bd)| {
-            if ad == bd { (an + bn, ad.clone()) } else { (an * bd + bn * ad, ad * bd) }
-        })
+        self.combine(
+            other,
+            |a, b| a + b,
+            |(an, ad), (bn, bd)| {
+                if ad == bd { (an + bn, ad.clone()) } else { (an * bd + bn * ad, ad * bd) }
+            },
+        )
     }
 
     pub(super) fn mul(&self, other: &Constant) -> Folded {
@@ -181,12 +205,11 @@ impl Constant {
         }
     }
 
-    /// The value in an element type; `None` if the type cannot hold it (a fraction or a value out of
-    /// range in an integer type) or if it depends on sizes or indices.
+    /// The value in an element type; `None` if the type cannot hold it (a fraction in an integer
+    /// type, a value out of range) or if it depends on sizes or indices.
     pub(super) fn to_scalar(&self, dtype: DType) -> Option<Scalar> {
-        let special = |v: f64| {
-            (dtype.is_float() || dtype.is_complex()).then(|| Scalar::from_f64(dtype, v))
-        };
+        let special =
+            |v: f64| (dtype.is_float() || dtype.is_complex()).then(|| Scalar::from_f64(dtype, v));
         match self {
             Constant::Infinity { negative: false } => special(f64::INFINITY),
             Constant::Infinity { negative: true } => special(f64::NEG_INFINITY),
@@ -211,7 +234,8 @@ fn number_to_scalar(r: &BigRational, dtype: DType) -> Option<Scalar> {
         let value = r.is_integer().then(|| r.to_integer().to_i128())??;
         return (lo <= value && value <= hi).then(|| Scalar::from_i128(dtype, value));
     }
-    Some(Scalar::from_f64(dtype, round_to(r, dtype.real_part())))
+    let rounded = Scalar::from_f64(dtype, round_to(r, dtype.real_part()));
+    rounded.to_f64().is_finite().then_some(rounded)
 }
 
 /// The value of the type nearest to the rational, ties to even, as `f64`.

@@ -95,8 +95,7 @@ impl<'a> FunctionCx<'a> {
 
     fn bind_signature(&mut self) {
         let tensors = &self.function.tensors;
-        self.names =
-            tensors.iter().map(|(id, t)| (t.name.clone(), Binding::Tensor(id))).collect();
+        self.names = tensors.iter().map(|(id, t)| (t.name.clone(), Binding::Tensor(id))).collect();
     }
 
     /// What the name stands for; `writing` if the statement writes a tensor of this name.
@@ -245,6 +244,12 @@ impl<'a> FunctionCx<'a> {
                     name.span,
                     format!("`{}` is declared twice", name.text),
                 );
+                let first = self.function.tensor_by_name(&name.text);
+                let first = first.and_then(|t| self.function.tensors.get(t)).map(|t| t.span);
+                let d = match first {
+                    Some(span) => d.label(span, "first declared here"),
+                    None => d,
+                };
                 outcome = Err(self.error(d));
                 continue;
             }

@@ -177,10 +177,9 @@ impl Hir {
     /// minus of a factor.
     pub(super) fn is_factor(&self) -> bool {
         match &self.kind {
-            HirKind::Constant(_)
-            | HirKind::Bool(_)
-            | HirKind::Read(_)
-            | HirKind::Indicator(_) => true,
+            HirKind::Constant(_) | HirKind::Bool(_) | HirKind::Read(_) | HirKind::Indicator(_) => {
+                true
+            }
             HirKind::Cast(_, a) | HirKind::Neg(a) => a.is_factor(),
             HirKind::Apply(Func::Conj, args) => args.iter().all(Hir::is_factor),
             HirKind::Apply(..)

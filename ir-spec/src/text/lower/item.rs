@@ -153,8 +153,7 @@ impl ModuleCx {
             }
             other => {
                 let classes = ["float", "int", "complex", "real", "number", "any"];
-                let d =
-                    super::unknown_name("type class", other, class.span, classes.into_iter());
+                let d = super::unknown_name("type class", other, class.span, classes.into_iter());
                 return Err(self.error(d));
             }
         })
@@ -173,13 +172,15 @@ impl ModuleCx {
         if self.failed.iter().any(|n| n == name) {
             return Err(Reported);
         }
-        if self.stack.iter().any(|n| n == name) {
-            let d = Diagnostic::new(
-                Code::Cycle,
-                f.name.span,
-                format!("function `{}` calls itself", f.name.text),
-            )
-            .note("recursion is written as an equation along an axis, or in a `fix` block");
+        if let Some(at) = self.stack.iter().position(|n| n == name) {
+            let through: Vec<String> =
+                self.stack.iter().skip(at + 1).map(|n| format!("`{n}`")).collect();
+            let mut message = format!("function `{}` calls itself", f.name.text);
+            if !through.is_empty() {
+                message.push_str(&format!(" through {}", through.join(", ")));
+            }
+            let d = Diagnostic::new(Code::Cycle, f.name.span, message)
+                .note("recursion is written as an equation along an axis, or in a `fix` block");
             return Err(self.error(d));
         }
         self.stack.push(name.to_owned());

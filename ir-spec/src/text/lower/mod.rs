@@ -50,8 +50,12 @@ pub fn read_module(
     let (file, diagnostics) = super::parse(text, source);
     let mut cx = ModuleCx { sources: std::mem::take(sources), diagnostics, ..ModuleCx::default() };
     cx.file(&file);
+    if cx.diagnostics.has_errors() {
+        cx.check_the_rest();
+    }
     *sources = cx.sources;
     cx.diagnostics.sort();
+    cx.diagnostics.0.truncate(super::MAX_ERRORS);
     if cx.diagnostics.has_errors() { Err(cx.diagnostics) } else { Ok((cx.module, cx.diagnostics)) }
 }
 
@@ -76,6 +80,15 @@ pub(super) struct ModuleCx {
 }
 
 impl ModuleCx {
+    /// Finds the mistakes of the functions that could be read beside others that could not.
+    fn check_the_rest(&mut self) {
+        let functions = std::mem::take(&mut self.module.functions);
+        let module = Module { functions, ..Module::default() };
+        if let Err(mistakes) = crate::graph::check(&module) {
+            self.diagnostics.extend(mistakes);
+        }
+    }
+
     fn error(&mut self, diagnostic: Diagnostic) -> Reported {
         self.diagnostics.push(diagnostic);
         Reported
@@ -116,7 +129,9 @@ pub(super) fn closest<'n>(
     name: &str,
     candidates: impl Iterator<Item = &'n str>,
 ) -> Option<&'n str> {
-    let limit = 1 + name.chars().count() / 4;
+    // A name of one letter is close to every other one.
+    let length = name.chars().count();
+    let limit = (1 + length / 4).min(length.saturating_sub(1));
     candidates
         .map(|c| (strsim::damerau_levenshtein(name, c), c))
         .filter(|(d, c)| *d <= limit && *c != name)

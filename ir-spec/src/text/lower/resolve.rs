@@ -129,12 +129,7 @@ impl StatementCx<'_, '_> {
         unknown_name("name", name, span, names)
     }
 
-    fn whole_tensor(
-        &mut self,
-        binding: Binding,
-        name: &str,
-        span: Span,
-    ) -> Result<Hir, Reported> {
+    fn whole_tensor(&mut self, binding: Binding, name: &str, span: Span) -> Result<Hir, Reported> {
         let Binding::Tensor(tensor) = binding else { return Err(Reported) };
         let rank = self.function.function.tensors.get(tensor).map_or(0, |t| t.shape.len());
         if rank > 0 {
@@ -271,7 +266,8 @@ impl StatementCx<'_, '_> {
         let n = match self.int_expr(extent)? {
             Some(n) if !n.mentions_vars() => n,
             _ => {
-                let d = Diagnostic::new(Code::Size, extent.span, "a domain is an expression of sizes");
+                let d =
+                    Diagnostic::new(Code::Size, extent.span, "a domain is an expression of sizes");
                 return Err(self.error(d));
             }
         };
@@ -390,8 +386,20 @@ impl StatementCx<'_, '_> {
     ) -> Result<Hir, Reported> {
         let Some(op) = ReduceOp::parse(&name.text) else {
             const OPS: [&str; 14] = [
-                "sum", "max", "min", "prod", "lse", "mean", "or", "and", "count", "argmax",
-                "argmin", "softmax", "logsoftmax", "cumsum",
+                "sum",
+                "max",
+                "min",
+                "prod",
+                "lse",
+                "mean",
+                "or",
+                "and",
+                "count",
+                "argmax",
+                "argmin",
+                "softmax",
+                "logsoftmax",
+                "cumsum",
             ];
             let d = unknown_name("reduction", &name.text, name.span, OPS.into_iter());
             return Err(self.error(d));
@@ -425,7 +433,8 @@ impl StatementCx<'_, '_> {
                 self.index(&ast::Name { text: n.clone(), span: *span })
             }
             Sub::Expr(e) => {
-                let d = Diagnostic::new(Code::Parse, e.span, "a reduction variable is a bare index");
+                let d =
+                    Diagnostic::new(Code::Parse, e.span, "a reduction variable is a bare index");
                 Err(self.error(d))
             }
             Sub::Ellipsis(_) => Err(Reported),
@@ -478,21 +487,18 @@ impl StatementCx<'_, '_> {
                 .help(format!("write `T = {}(X)` on a line of its own", name.text));
                 Err(self.error(d))
             }
-            None => {
-                let names = self.function.module.function_names();
-                let d = unknown_name(
-                    "function",
-                    &name.text,
-                    name.span,
-                    names.iter().map(String::as_str),
-                );
-                let d = match ReduceOp::parse(&name.text) {
-                    Some(_) => d.help(format!("write `{}[k](...)` to reduce over k", name.text)),
-                    None => d,
-                };
-                Err(self.error(d))
-            }
+            None => Err(self.unknown_function(name)),
         }
+    }
+
+    pub(super) fn unknown_function(&mut self, name: &ast::Name) -> Reported {
+        let names = self.function.module.function_names();
+        let names = names.iter().map(String::as_str);
+        let d = unknown_name("function", &name.text, name.span, names);
+        self.error(match ReduceOp::parse(&name.text) {
+            Some(_) => d.help(format!("write `{}[k](...)` to reduce over k", name.text)),
+            None => d,
+        })
     }
 
     fn resolve_cast(

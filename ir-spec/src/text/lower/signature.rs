@@ -50,11 +50,35 @@ impl<'a> SignatureCx<'a> {
     pub(super) fn read(&mut self, f: &ast::Function) -> Result<(), Reported> {
         self.function.span = f.span;
         let mut outcome = self.parameters(&f.params);
+        if let Some(g) = f.params.iter().chain(&f.results).find(|g| g.strides.is_some()) {
+            let message = "`strides(...)` belongs to the parameters of kernels";
+            let d = Diagnostic::new(Code::Parse, g.ty.span, message)
+                .help("drop it: inputs of functions may have any strides");
+            outcome = Err(self.module.error(d));
+        }
         outcome = outcome.and(self.results(&f.results));
         for fact in &f.facts {
             outcome = outcome.and(self.fact(fact));
         }
+        outcome = outcome.and(self.names_mean_one_thing());
         self.open = false;
+        outcome
+    }
+
+    /// No tensor bears the name of a size.
+    fn names_mean_one_thing(&mut self) -> Result<(), Reported> {
+        let mut outcome = Ok(());
+        let tensors: Vec<_> =
+            self.function.tensors.values().map(|t| (t.name.clone(), t.span)).collect();
+        for (name, span) in tensors {
+            let Some(size) = self.function.size_by_name(&name) else { continue };
+            let message = format!("`{name}` is the name of a tensor and of a size");
+            let mut d = Diagnostic::new(Code::Name, span, message).help("rename one of them");
+            if let Some(size) = self.function.sizes.get(size) {
+                d = d.label(size.span, "a size here");
+            }
+            outcome = Err(self.module.error(d));
+        }
         outcome
     }
 
@@ -175,7 +199,9 @@ impl<'a> SignatureCx<'a> {
             let mut names: Vec<String> = self.instance.dtypes.keys().cloned().collect();
             names.extend(DType::all().map(|d| d.to_string()));
             let names = names.iter().map(String::as_str);
-            let d = unknown_name("element type", &name.text, name.span, names);
+            let d = unknown_name("element type", &name.text, name.span, names).note(
+                "element types are f64 f32 f16 bf16 i8 i16 i32 i64 u8 u16 u32 u64 bool c64 c128",
+            );
             return Err(self.module.error(d));
         };
         if dtype.is_f8() {
@@ -217,9 +243,7 @@ impl<'a> SignatureCx<'a> {
             _ => None,
         };
         match problem {
-            Some((code, message)) => {
-                Err(self.module.error(Diagnostic::new(code, e.span, message)))
-            }
+            Some((code, message)) => Err(self.module.error(Diagnostic::new(code, e.span, message))),
             None => Ok(extent),
         }
     }
@@ -299,7 +323,11 @@ impl<'a> SignatureCx<'a> {
             ast::Fact::Range(name, lo, hi) => {
                 let size = self.size_name(
                     &name.text,
-                    &ast::Expr { kind: ExprKind::Name(name.text.clone()), span: name.span, depth: 1 },
+                    &ast::Expr {
+                        kind: ExprKind::Name(name.text.clone()),
+                        span: name.span,
+                        depth: 1,
+                    },
                 )?;
                 let (lo, hi) = (self.size_expr(lo)?, self.size_expr(hi)?);
                 self.push_fact(size.clone(), Comparison::Ge, lo, name.span);
@@ -309,6 +337,16 @@ impl<'a> SignatureCx<'a> {
             ast::Fact::Expr(e) => match &e.unparen().kind {
                 ExprKind::Compare(op, a, b) => {
                     let (lhs, rhs) = (self.size_expr(a)?, self.size_expr(b)?);
+                    if let (Some(a), Some(b)) = (lhs.as_constant(), rhs.as_constant())
+                        && !op.holds(a.cmp(&b))
+                    {
+                        let message = "no sizes satisfy this fact";
+                        return Err(self.module.error(Diagnostic::new(
+                            Code::Fact,
+                            e.span,
+                            message,
+                        )));
+                    }
                     self.push_fact(lhs, *op, rhs, e.span);
                     Ok(())
                 }

@@ -490,10 +490,23 @@ impl<'f, 'a> StatementCx<'f, 'a> {
             return Err(self.error(d));
         }
         self.check_reducer_agrees(tensor, reducer, written)?;
+        self.check_accumulator(body.dtype())?;
         let attributes = self.attributes.clone();
         let equation = self.build(subs, reducer, body, guard, reduced, attributes);
         self.function.define(tensor, equation, self.fix);
         Ok(())
+    }
+
+    /// Values with a fraction are not accumulated in a type without.
+    fn check_accumulator(&mut self, dtype: DType) -> Result<(), Reported> {
+        let Some(acc) = self.attributes.acc else { return Ok(()) };
+        let fits = |d: DType| d.is_float() || d.is_complex();
+        if fits(acc) || !fits(dtype) {
+            return Ok(());
+        }
+        let message = format!("values of type {dtype} are not accumulated in {acc}");
+        let d = Diagnostic::new(Code::Type, self.span, message);
+        Err(self.error(d.help("name a floating type, such as `@acc(f64)`")))
     }
 
     fn written_subscripts(&mut self, written: &Written) -> Result<Vec<Subscript>, Reported> {

@@ -41,16 +41,30 @@ pub(super) fn typed(value: Value, dtype: DType, span: Span) -> Result<Expr, Mist
                     format!("a quotient of sizes or indices does not fit type {dtype}")
                 }
             }
-            (None, _) => format!("the constant does not fit type {dtype}"),
+            (None, c) => return Err(Box::new(misfit(&c, dtype, span))),
         },
     };
     let d = Diagnostic::new(Code::Type, span, problem);
-    let help = if dtype == DType::Bool {
-        "write a comparison such as `... != 0`"
-    } else {
-        "`/` divides exactly outside of subscripts; write `floor(a / b)` for the integer quotient"
-    };
-    Err(Box::new(if dtype.is_int() || dtype == DType::Bool { d.help(help) } else { d }))
+    Err(Box::new(d.help(if dtype == DType::Bool { COMPARE } else { QUOTIENT })))
+}
+
+const COMPARE: &str = "write a comparison such as `... != 0`";
+const QUOTIENT: &str =
+    "`/` divides exactly outside of subscripts; write `floor(a / b)` for the integer quotient";
+
+/// The diagnostic for a constant that an element type does not hold.
+fn misfit(c: &Constant, dtype: DType, span: Span) -> Diagnostic {
+    let d =
+        Diagnostic::new(Code::Type, span, format!("the constant {c} does not fit type {dtype}"));
+    if dtype == DType::Bool {
+        return d.help(COMPARE);
+    }
+    let Some((lo, hi)) = dtype.int_range() else { return d };
+    let d = d.note(format!("{dtype} holds integers from {lo} to {hi}"));
+    match c.as_number() {
+        Some(r) if !r.is_integer() => d.help(QUOTIENT),
+        _ => d,
+    }
 }
 
 /// Constants compare exactly; quotients by cross-multiplication if the divisor is a positive number.
@@ -100,7 +114,13 @@ pub(super) fn apply(func: Func, args: Vec<Expr>, span: Span) -> Result<Expr, Mis
     let message = format!("`{text}` is not defined on {}", list.join(" and "));
     let d = Diagnostic::new(Code::Type, span, message);
     let differ = types.iter().any(|t| Some(t) != types.first());
-    Err(Box::new(if differ { d.help("convert one side with `cast`") } else { d }))
+    let floats = [DType::F32; 3];
+    let on_floats = floats.get(..types.len()).is_some_and(|f| func.result(f).is_some());
+    Err(Box::new(match (differ, types.first()) {
+        (true, _) => d.help("convert one side with `cast`"),
+        (false, Some(t)) if t.is_int() && on_floats => d.help("convert it: `cast(f32, ...)`"),
+        _ => d,
+    }))
 }
 
 /// `complex(re, im)` of two literals is a literal.

@@ -126,9 +126,7 @@ impl StatementCx<'_, '_> {
                 let parts = terms.iter().map(|(n, t)| (*n, t));
                 self.sum(parts, false, h, bound, want)
             }
-            HirKind::Or(parts) => {
-                self.sum(parts.iter().map(|t| (false, t)), true, h, bound, want)
-            }
+            HirKind::Or(parts) => self.sum(parts.iter().map(|t| (false, t)), true, h, bound, want),
             _ => self.term(h, bound, want),
         }
     }
@@ -142,10 +140,11 @@ impl StatementCx<'_, '_> {
         want: Option<DType>,
     ) -> Result<Value, Reported> {
         let dtype = self.infer(h).or(want);
-        let mut acc: Option<Value> = None;
+        let mut acc: Option<(Value, Span)> = None;
         for (negative, t) in terms {
             let value = self.value(t, bound, dtype)?;
-            acc = Some(match (acc, negative) {
+            let span = acc.as_ref().map_or(t.span, |(_, left)| left.to(t.span));
+            let value = match (acc, negative) {
                 (None, false) => value,
                 (None, true) => self.negate(value, dtype, t.span)?,
                 (Some(a), _) => {
@@ -154,11 +153,12 @@ impl StatementCx<'_, '_> {
                         (false, true) => Func::Sub,
                         (false, false) => Func::Add,
                     };
-                    self.arithmetic(func, a, value, dtype, h.span)?
+                    self.arithmetic(func, a, (value, t.span), dtype)?
                 }
-            });
+            };
+            acc = Some((value, span));
         }
-        acc.ok_or(Reported)
+        acc.map(|(value, _)| value).ok_or(Reported)
     }
 
     fn negate(
@@ -273,13 +273,7 @@ impl StatementCx<'_, '_> {
         Ok(term)
     }
 
-    fn ambiguous(
-        &mut self,
-        v: VarId,
-        span: Span,
-        place: &str,
-        other: Option<Span>,
-    ) -> Reported {
+    fn ambiguous(&mut self, v: VarId, span: Span, place: &str, other: Option<Span>) -> Reported {
         let name = self.index_name(v);
         let message = format!("the target does not bear index `{name}`, which stands in {place}");
         let mut d = Diagnostic::new(Code::AmbigSum, span, message)
@@ -333,7 +327,7 @@ impl StatementCx<'_, '_> {
         }
         let dtype = self.infer(h).or(want).unwrap_or(DType::I64);
         let inner = bound.with(&reduced);
-        let body = self.combine_items(&term.items, &inner, Some(dtype), h.span)?;
+        let body = self.combine_items(&term.items, &inner, Some(dtype))?;
         Ok(Some((self.typed(body, dtype, h.span)?, reduced)))
     }
 
@@ -342,7 +336,7 @@ impl StatementCx<'_, '_> {
         let term = self.analyze(h, bound)?;
         let dtype = self.infer(h).or(want);
         let value = if term.reduced.is_empty() {
-            self.combine_items(&term.items, bound, dtype, h.span)?
+            self.combine_items(&term.items, bound, dtype)?
         } else {
             self.summed_term(&term, bound, dtype, h.span)?
         };
@@ -360,17 +354,16 @@ impl StatementCx<'_, '_> {
     ) -> Result<Value, Reported> {
         let dtype = dtype.unwrap_or(DType::I64);
         let whole = dtype.is_int() && term.items.iter().any(|i| i.op == Op::Div);
-        let inside = |i: &Item<'_>| {
-            whole || (i.op != Op::Div && mentions(&i.hir, &term.reduced))
-        };
+        let inside = |i: &Item<'_>| whole || (i.op != Op::Div && mentions(&i.hir, &term.reduced));
         let summed: Vec<Item<'_>> = term.items.iter().filter(|i| inside(i)).cloned().collect();
         let inner = bound.with(&term.reduced);
-        let body = self.combine_items(&summed, &inner, Some(dtype), span)?;
+        let body = self.combine_items(&summed, &inner, Some(dtype))?;
         let body = self.typed(body, dtype, span)?;
         let reducer = self.reducer_for(Reducer::Sum, dtype, span)?;
         let mut sum = Some(self.reduce_into_temporary(reducer, body, None, &term.reduced)?);
-        let mut acc: Option<Value> = None;
+        let mut acc: Option<(Value, Span)> = None;
         for item in &term.items {
+            let at = item.hir.span;
             let value = match (inside(item), sum.take()) {
                 (true, None) => continue,
                 (true, Some(s)) => Value::Typed(s),
@@ -380,11 +373,15 @@ impl StatementCx<'_, '_> {
                 }
             };
             acc = Some(match acc {
-                None => value,
-                Some(a) => self.arithmetic(func_of(item.op, dtype), a, value, Some(dtype), span)?,
+                None => (value, at),
+                Some(a) => {
+                    let joined = a.1.to(at);
+                    let func = func_of(item.op, dtype);
+                    (self.arithmetic(func, a, (value, at), Some(dtype))?, joined)
+                }
             });
         }
-        acc.ok_or(Reported)
+        acc.map(|(value, _)| value).ok_or(Reported)
     }
 
     fn combine_items(
@@ -392,24 +389,25 @@ impl StatementCx<'_, '_> {
         items: &[Item<'_>],
         bound: &Bound,
         dtype: Option<DType>,
-        span: Span,
     ) -> Result<Value, Reported> {
-        let mut acc: Option<Value> = None;
+        let mut acc: Option<(Value, Span)> = None;
         for item in items {
             let value = self.item_value(&item.hir, bound, dtype)?;
+            let at = item.hir.span;
             acc = Some(match acc {
                 None if item.op == Op::Div => {
-                    let one = Value::Constant(Constant::int(1));
-                    self.arithmetic(Func::Div, one, value, dtype, span)?
+                    let one = (Value::Constant(Constant::int(1)), at);
+                    (self.arithmetic(Func::Div, one, (value, at), dtype)?, at)
                 }
-                None => value,
+                None => (value, at),
                 Some(a) => {
+                    let joined = a.1.to(at);
                     let func = func_of(item.op, dtype.unwrap_or(DType::I64));
-                    self.arithmetic(func, a, value, dtype, span)?
+                    (self.arithmetic(func, a, (value, at), dtype)?, joined)
                 }
             });
         }
-        acc.ok_or(Reported)
+        acc.map(|(value, _)| value).ok_or(Reported)
     }
 
     /// A factor, or a function of its own scopes.
@@ -569,12 +567,7 @@ impl StatementCx<'_, '_> {
     }
 
     /// `cast` of a constant: a fraction truncates into an integer type.
-    fn cast_constant(
-        &mut self,
-        c: Constant,
-        dtype: DType,
-        span: Span,
-    ) -> Result<Expr, Reported> {
+    fn cast_constant(&mut self, c: Constant, dtype: DType, span: Span) -> Result<Expr, Reported> {
         if let (Constant::Number(r), true) = (&c, dtype.is_int())
             && !r.is_integer()
         {
@@ -862,11 +855,11 @@ impl StatementCx<'_, '_> {
     pub(super) fn arithmetic(
         &mut self,
         func: Func,
-        a: Value,
-        b: Value,
+        (a, left): (Value, Span),
+        (b, right): (Value, Span),
         dtype: Option<DType>,
-        span: Span,
     ) -> Result<Value, Reported> {
+        let span = left.to(right);
         if let (Value::Constant(x), Value::Constant(y)) = (&a, &b) {
             let folded = typing::fold_operator(func, x, y);
             if let Some(c) = self.folded(folded, span)? {
@@ -874,7 +867,7 @@ impl StatementCx<'_, '_> {
             }
         }
         let Some(dtype) = dtype else { return Err(self.needs_type(span)) };
-        let (a, b) = (self.typed(a, dtype, span)?, self.typed(b, dtype, span)?);
+        let (a, b) = (self.typed(a, dtype, left)?, self.typed(b, dtype, right)?);
         let func = match (func, dtype) {
             (Func::Mul, DType::Bool) => Func::And,
             (Func::Add, DType::Bool) => Func::Or,
