@@ -2,12 +2,16 @@
 //!
 //! `TCC_DIFF_COUNT` is the number of programs, `TCC_DIFF_SEED` the first seed.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
 use tcc_abi::DType;
 use tcc_ir::scalar::{Func, Reducer};
+use tcc_ir::schedule::Primitive;
+use tcc_passes::pipeline::panic_text;
 use tcc_tests::differential::{
-    Bug, Tally, Verdict, compare_lowered, judge, random_runs, read, runs_of, show, shrink,
+    Applied, Bug, Tally, Verdict, compare_lowered, judge, random_runs, read, reschedule, runs_of,
+    show, shrink,
 };
 use tcc_tests::generate::{Case, Coverage, Options, case, inputs};
 
@@ -194,4 +198,39 @@ fn planted_miscompiles_are_found() {
         }
     }
     panic!("not found within {count} programs: {missing:?}");
+}
+
+/// Kernels under random schedules mean the same.
+#[test]
+fn scheduled_kernels_agree() {
+    std::panic::set_hook(Box::new(|_| {}));
+    let (count, first) = (setting("TCC_DIFF_SCHEDULED", 500), setting("TCC_DIFF_SEED", 1));
+    let options = Options::all();
+    let mut applied = Applied::new();
+    let mut failures = Vec::new();
+    for seed in first..first + count {
+        let Some(case) = valid_case(seed, &options) else { continue };
+        let Ok(subject) = read(&case.text()) else { continue };
+        let Ok(compilation) = subject.lower() else { continue };
+        let trial = AssertUnwindSafe(|| {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let scheduled = compilation.map_kernels(|k| reschedule(k, &mut rng, &mut applied));
+            let text = scheduled.text(tcc::Stage::Kernel).unwrap_or_default();
+            let runs = runs_of(&case, seed);
+            (compare_lowered(&subject, scheduled, &runs, seed, &mut Tally::default()), text)
+        });
+        let why = match catch_unwind(trial) {
+            Ok((Verdict::Differ(why) | Verdict::Refused(why), text)) => format!("{why}\n{text}"),
+            Ok(_) => continue,
+            Err(panic) => panic_text(&*panic),
+        };
+        failures.push(format!("seed {seed}: {}\n{why}", case.text()));
+        println!("--- {}", failures.last().map_or("", String::as_str));
+        if failures.len() >= 10 {
+            break;
+        }
+    }
+    println!("applied {applied:?}");
+    assert!(failures.is_empty(), "{} programs differ; see above", failures.len());
+    assert!(count < 500 || applied.len() == Primitive::NAMES.len(), "not all were legal once");
 }

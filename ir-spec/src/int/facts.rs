@@ -1,12 +1,13 @@
 //! Known inequalities, and proofs from them.
 //!
 //! A fact is an expression known to be `>= 0`. A goal `p >= 0` is shown by writing `p` as a sum of
-//! non-negative multiples of facts, of products of a fact with a non-negative symbol, and of monomials
-//! in non-negative symbols (Farkas' lemma, Handelman's products of degree two). Quotients and
-//! remainders bring their defining inequalities along. Every size and every iteration variable is
-//! known to be non-negative.
+//! non-negative multiples of facts, of products of a fact with a non-negative symbol, and of
+//! monomials in non-negative symbols (Farkas' lemma, Handelman's products of degree two). Quotients
+//! and remainders bring their defining inequalities along. Every size and every iteration variable
+//! is known to be non-negative.
 
 use super::{Atom, IntExpr, Monomial, Symbol, simplex};
+use std::collections::BTreeMap;
 
 /// A set of known facts. Cheap to clone for a nested scope.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,9 @@ pub struct Facts {
 
 /// Proofs that the parts of a quotient, minimum or maximum have a sign may nest this deep.
 const DEPTH: u32 = 3;
+
+/// Answers to goals that came up in a proof, by the depth that was left for them.
+type Memo = BTreeMap<(IntExpr, u32), bool>;
 
 /// At most this many inequalities enter one proof.
 const MAX_GENERATORS: usize = 96;
@@ -61,25 +65,35 @@ impl Facts {
 
     /// True if `goal >= 0` follows from the facts.
     pub fn is_nonneg(&self, goal: &IntExpr) -> bool {
-        self.proves(goal, DEPTH)
+        self.proves(goal, DEPTH, &mut Memo::new())
     }
 
     /// As [`Facts::is_nonneg`]; a proof may rest on others, `depth` of them in a row.
-    fn proves(&self, goal: &IntExpr, depth: u32) -> bool {
+    fn proves(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> bool {
         if goal.is_poisoned() {
             return false;
         }
         if let Some(c) = goal.as_constant() {
             return c >= 0;
         }
-        // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from `16*goal >= -15`.
+        // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from `16*goal >=
+        // -15`.
         let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
         let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
-        has_no_negative_part(goal) || self.combine(relaxed, depth)
+        if has_no_negative_part(goal) {
+            return true;
+        }
+        let key = (goal.clone(), depth);
+        if let Some(known) = memo.get(&key) {
+            return *known;
+        }
+        let proved = self.combine(relaxed, depth, memo);
+        memo.insert(key, proved);
+        proved
     }
 
-    fn combine(&self, goal: &IntExpr, depth: u32) -> bool {
-        let generators = self.generators(goal, depth);
+    fn combine(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> bool {
+        let generators = self.generators(goal, depth, memo);
         let mut monomials: Vec<&Monomial> = goal
             .terms()
             .iter()
@@ -104,7 +118,7 @@ impl Facts {
 
     /// Facts that can matter for the goal: those that share an atom with it, directly or through
     /// others, the defining inequalities of quotients, and products for the goal's nonlinear terms.
-    fn generators(&self, goal: &IntExpr, depth: u32) -> Vec<IntExpr> {
+    fn generators(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> Vec<IntExpr> {
         let mut atoms = atoms_of(goal);
         let mut chosen: Vec<IntExpr> = Vec::new();
         let mut pending: Vec<&IntExpr> = self.nonneg.iter().collect();
@@ -113,7 +127,7 @@ impl Facts {
             let before = (atoms.len(), chosen.len());
             while let Some(atom) = atoms.get(axioms_done).cloned() {
                 axioms_done += 1;
-                for axiom in self.axioms(&atom, depth) {
+                for axiom in self.axioms(&atom, depth, memo) {
                     join_atoms(&mut atoms, &axiom);
                     chosen.push(axiom);
                 }
@@ -137,17 +151,16 @@ impl Facts {
     }
 
     /// What defines a quotient, remainder, minimum or maximum.
-    fn axioms(&self, atom: &Atom, depth: u32) -> Vec<IntExpr> {
+    fn axioms(&self, atom: &Atom, depth: u32, memo: &mut Memo) -> Vec<IntExpr> {
         let one = IntExpr::constant(1);
-        let nonneg = |e: &IntExpr| {
-            if depth > 0 { self.proves(e, depth - 1) } else { has_no_negative_part(e) }
+        let mut nonneg = |e: &IntExpr| {
+            if depth > 0 { self.proves(e, depth - 1, memo) } else { has_no_negative_part(e) }
         };
-        let positive = |e: &IntExpr| nonneg(&(e - &one));
         match atom {
             Atom::Symbol(_) => Vec::new(),
             Atom::Div(p) | Atom::Mod(p) => {
                 let [a, b] = p.as_ref();
-                if !positive(b) {
+                if !nonneg(&(b - &one)) {
                     return Vec::new();
                 }
                 let (q, r) = (a.div(b), a.modulo(b));
@@ -166,7 +179,7 @@ impl Facts {
                 let [a, b] = p.as_ref();
                 let m = a.minimum(b);
                 let mut out = vec![a - &m, b - &m];
-                if positive(a) && positive(b) {
+                if nonneg(&(a - &one)) && nonneg(&(b - &one)) {
                     out.push(m - one.clone());
                 }
                 out

@@ -1,12 +1,12 @@
 //! Fixpoints: rounds, semi-naive where the reducer is idempotent.
 //!
-//! A round computes the tensors in order, each from the newest values; only those over a lattice, which
-//! come last, read each other's values of the round before.
+//! A round computes the tensors in order, each from the newest values; only those over a lattice,
+//! which come last, read each other's values of the round before.
 //!
-//! Every tensor of the block has its value and its next value. A lattice tensor's next value persists:
-//! a round only adds contributions of elements that changed in the last one, found through a bool
-//! tensor of changes. Other tensors are computed anew. After a round values and changes are updated;
-//! the loop ends when nothing changed.
+//! Every tensor of the block has its value and its next value. A lattice tensor's next value
+//! persists: a round only adds contributions of elements that changed in the last one, found
+//! through a bool tensor of changes. Other tensors are computed anew. After a round values and
+//! changes are updated; the loop ends when nothing changed.
 
 use super::LowerCx;
 use super::block::KernelBuilder;

@@ -18,8 +18,8 @@ pub struct Tally {
 pub struct Difference {
     /// In words.
     pub text: String,
-    /// True if reordering sums and products of reals may explain it: a NaN or an infinity on one side,
-    /// or a distance within the rounding of the largest values around.
+    /// True if reordering sums and products of reals may explain it: a NaN or an infinity on one
+    /// side, or a distance within the rounding of the largest values around.
     pub reorders: bool,
 }
 

@@ -275,8 +275,8 @@ pub fn reference(
     (want, oracle.is_undecided())
 }
 
-/// Compares with the interpreter of the loop-nest level, bit by bit. Inputs are without gaps, as that
-/// interpreter takes them to be.
+/// Compares with the interpreter of the loop-nest level, bit by bit. Inputs are without gaps, as
+/// that interpreter takes them to be.
 fn by_kernels(
     subject: &Subject,
     executable: &Executable,

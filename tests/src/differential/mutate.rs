@@ -69,8 +69,8 @@ impl Bug {
         plant.seen
     }
 
-    /// Puts the bug in one of its places. False if the verifier notices, so that the kernels must not
-    /// run.
+    /// Puts the bug in one of its places. False if the verifier notices, so that the kernels must
+    /// not run.
     pub fn plant(self, kernels: &mut IndexMap<String, Kernel>, site: usize) -> bool {
         let mut plant = Plant { bug: self, seen: 0, wanted: site, written: Vec::new() };
         plant.kernels(kernels);

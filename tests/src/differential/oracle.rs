@@ -1,9 +1,9 @@
 //! The reference value of every element, with a bound on what compiled code may answer instead.
 //!
-//! [`Oracle`] is the interpreter's domain of reals with error bounds, but it does not give up: where a
-//! bound cannot tell which way a comparison or a step goes, it goes on with the value and remembers
-//! that the run is undecided. Values that depend on the order of operations because something
-//! overflowed on the way are marked, and compared with nothing.
+//! [`Oracle`] is the interpreter's domain of reals with error bounds, but it does not give up:
+//! where a bound cannot tell which way a comparison or a step goes, it goes on with the value and
+//! remembers that the run is undecided. Values that depend on the order of operations because
+//! something overflowed on the way are marked, and compared with nothing.
 
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -34,6 +34,26 @@ impl Reference {
     /// Bound on the difference of a computed value.
     pub fn error(&self) -> f64 {
         self.number.error
+    }
+}
+
+/// True if the function is not continuous over the ranges of its arguments.
+fn jumps(func: Func, args: &[Reference]) -> bool {
+    let may_be = |a: &Reference, x: f64| a.error() > 0.0 && (a.value() - x).abs() <= a.error();
+    match (func, args) {
+        // The sign of a NaN is open, and so is that of a number that may be 0.
+        (Func::Copysign, [_, sign]) => sign.value().is_nan() || may_be(sign, 0.0),
+        (Func::Mul | Func::Fma | Func::Div, _) => {
+            let infinite = args.iter().any(|a| !a.value().is_finite());
+            infinite && args.iter().any(|a| may_be(a, 0.0))
+        }
+        (Func::Tan, [a]) => {
+            let branch = |x: f64| (x / std::f64::consts::PI + 0.5).floor();
+            branch(a.value() - a.error()) != branch(a.value() + a.error())
+        }
+        // A power of 1 is 1 for every exponent, NaN included.
+        (Func::Pow, [a, n]) => !n.value().is_finite() && (may_be(a, 1.0) || may_be(a, -1.0)),
+        _ => false,
     }
 }
 
@@ -129,16 +149,7 @@ impl Domain for Oracle {
         })?;
         let reorders = matches!(func, Func::Add | Func::Sub | Func::Mul | Func::Fma);
         let mut r = self.wrap(dtype, number, &all, reorders);
-        if let (Func::Copysign, [_, sign]) = (func, args) {
-            // The sign of a NaN is open, and so is that of a number that may be 0.
-            let open = sign.value().is_nan() || (sign.error() > 0.0 && sign.value() == 0.0);
-            r.wild |= open || sign.value().abs() < sign.error();
-        }
-        // A number that may have vanished, times an infinity.
-        let vanishing = |a: &Reference| a.error() > 0.0 && a.value().abs() <= a.error();
-        let product = matches!(func, Func::Mul | Func::Fma | Func::Div);
-        let infinite = args.iter().any(|a| !a.value().is_finite());
-        r.wild |= product && infinite && args.iter().any(vanishing);
+        r.wild |= jumps(func, args);
         Ok(r)
     }
 
