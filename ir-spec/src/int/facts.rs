@@ -7,6 +7,7 @@
 //! known to be non-negative.
 
 use super::{Atom, IntExpr, Monomial, Symbol, simplex};
+use indexmap::IndexMap;
 
 /// A set of known facts. Cheap to clone for a nested scope.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,9 @@ pub struct Facts {
 
 /// Proofs that the parts of a quotient, minimum or maximum have a sign may nest this deep.
 const DEPTH: u32 = 3;
+
+/// What was asked and answered within one proof.
+type Proofs = IndexMap<(IntExpr, u32), bool>;
 
 /// At most this many inequalities enter one proof.
 const MAX_GENERATORS: usize = 96;
@@ -61,11 +65,11 @@ impl Facts {
 
     /// True if `goal >= 0` follows from the facts.
     pub fn is_nonneg(&self, goal: &IntExpr) -> bool {
-        self.proves(goal, DEPTH)
+        self.proves(goal, DEPTH, &mut Proofs::new())
     }
 
     /// As [`Facts::is_nonneg`]; a proof may rest on others, `depth` of them in a row.
-    fn proves(&self, goal: &IntExpr, depth: u32) -> bool {
+    fn proves(&self, goal: &IntExpr, depth: u32, known: &mut Proofs) -> bool {
         if goal.is_poisoned() {
             return false;
         }
@@ -75,11 +79,20 @@ impl Facts {
         // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from `16*goal >= -15`.
         let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
         let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
-        has_no_negative_part(goal) || self.combine(relaxed, depth)
+        if has_no_negative_part(goal) {
+            return true;
+        }
+        let question = (goal.clone(), depth);
+        if let Some(answer) = known.get(&question) {
+            return *answer;
+        }
+        let answer = self.combine(relaxed, depth, known);
+        known.insert(question, answer);
+        answer
     }
 
-    fn combine(&self, goal: &IntExpr, depth: u32) -> bool {
-        let generators = self.generators(goal, depth);
+    fn combine(&self, goal: &IntExpr, depth: u32, known: &mut Proofs) -> bool {
+        let generators = self.generators(goal, depth, known);
         let mut monomials: Vec<&Monomial> = goal
             .terms()
             .iter()
@@ -104,7 +117,7 @@ impl Facts {
 
     /// Facts that can matter for the goal: those that share an atom with it, directly or through
     /// others, the defining inequalities of quotients, and products for the goal's nonlinear terms.
-    fn generators(&self, goal: &IntExpr, depth: u32) -> Vec<IntExpr> {
+    fn generators(&self, goal: &IntExpr, depth: u32, known: &mut Proofs) -> Vec<IntExpr> {
         let mut atoms = atoms_of(goal);
         let mut chosen: Vec<IntExpr> = Vec::new();
         let mut pending: Vec<&IntExpr> = self.nonneg.iter().collect();
@@ -113,7 +126,7 @@ impl Facts {
             let before = (atoms.len(), chosen.len());
             while let Some(atom) = atoms.get(axioms_done).cloned() {
                 axioms_done += 1;
-                for axiom in self.axioms(&atom, depth) {
+                for axiom in self.axioms(&atom, depth, known) {
                     join_atoms(&mut atoms, &axiom);
                     chosen.push(axiom);
                 }
@@ -137,17 +150,17 @@ impl Facts {
     }
 
     /// What defines a quotient, remainder, minimum or maximum.
-    fn axioms(&self, atom: &Atom, depth: u32) -> Vec<IntExpr> {
+    fn axioms(&self, atom: &Atom, depth: u32, known: &mut Proofs) -> Vec<IntExpr> {
         let one = IntExpr::constant(1);
-        let nonneg = |e: &IntExpr| {
-            if depth > 0 { self.proves(e, depth - 1) } else { has_no_negative_part(e) }
+        let mut nonneg = |e: &IntExpr| match depth {
+            0 => has_no_negative_part(e),
+            _ => self.proves(e, depth - 1, known),
         };
-        let positive = |e: &IntExpr| nonneg(&(e - &one));
         match atom {
             Atom::Symbol(_) => Vec::new(),
             Atom::Div(p) | Atom::Mod(p) => {
                 let [a, b] = p.as_ref();
-                if !positive(b) {
+                if !nonneg(&(b - &one)) {
                     return Vec::new();
                 }
                 let (q, r) = (a.div(b), a.modulo(b));
@@ -166,7 +179,7 @@ impl Facts {
                 let [a, b] = p.as_ref();
                 let m = a.minimum(b);
                 let mut out = vec![a - &m, b - &m];
-                if positive(a) && positive(b) {
+                if nonneg(&(a - &one)) && nonneg(&(b - &one)) {
                     out.push(m - one.clone());
                 }
                 out

@@ -15,11 +15,21 @@ const ZERO: Ratio = Ratio { num: 0, den: 1 };
 
 impl Ratio {
     fn new(num: i128, den: i128) -> Option<Ratio> {
+        if den == 1 {
+            return Some(Ratio { num, den });
+        }
+        if let (Ok(n), Ok(d)) = (u64::try_from(num.unsigned_abs()), u64::try_from(den)) {
+            let g = i128::from(small_gcd(n, d));
+            return (d != 0).then(|| Ratio { num: num / g, den: den / g });
+        }
         let g = gcd(num.unsigned_abs(), den.unsigned_abs()) as i128;
         let sign = if den < 0 { -1 } else { 1 };
         (den != 0).then(|| Ratio { num: sign * num / g, den: sign * den / g })
     }
     fn sub_mul(self, a: Ratio, b: Ratio) -> Option<Ratio> {
+        if a.num == 0 || b.num == 0 {
+            return Some(self);
+        }
         let num = a.num.checked_mul(b.num)?;
         let den = a.den.checked_mul(b.den)?;
         let p = Ratio::new(num, den)?;
@@ -28,6 +38,9 @@ impl Ratio {
         Ratio::new(left.checked_sub(right)?, self.den.checked_mul(p.den)?)
     }
     fn div(self, other: Ratio) -> Option<Ratio> {
+        if self.num == 0 && other.num != 0 {
+            return Some(ZERO);
+        }
         Ratio::new(self.num.checked_mul(other.den)?, self.den.checked_mul(other.num)?)
     }
     fn cmp(self, other: Ratio) -> Option<Ordering> {
@@ -37,6 +50,13 @@ impl Ratio {
 
 fn gcd(a: u128, b: u128) -> u128 {
     if b == 0 { a.max(1) } else { gcd(b, a % b) }
+}
+
+fn small_gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a.max(1)
 }
 
 /// True only if `target` equals a sum of non-negative multiples of `generators`. All vectors have the
