@@ -42,7 +42,8 @@ impl StatementCx<'_, '_> {
                 self.lift(e, args)
             }
             ExprKind::Call { name, args, sizes } => {
-                if Func::by_name(&name.text).is_some() || name.text == "cast" {
+                let converts = matches!(name.text.as_str(), "cast" | "bitcast");
+                if converts || Func::by_name(&name.text).is_some() {
                     return self.lift(e, args);
                 }
                 let Some(f) = self.function.module.find_function(&name.text) else {
