@@ -47,6 +47,9 @@ pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -
     if !supported(store) || body.subscripts.iter().any(|s| s.as_affine().is_none()) {
         return None;
     }
+    if reads_other_lanes(body, v) {
+        return None;
+    }
     let mut same = true;
     let mut gain = false;
     let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]);
@@ -64,6 +67,28 @@ pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -
     }
     let constant = matches!(body.value, Expr::Literal(_) | Expr::Index { .. });
     (same && (gain || constant)).then(|| i64::from(vector_bytes) / size as i64)
+}
+
+/// True if a point may read an element of the written tensor that belongs to another value of `v`: no
+/// axis that bears `v` is subscripted alike on both sides.
+fn reads_other_lanes(body: &Body, v: VarId) -> bool {
+    let bears = |s: &Subscript| {
+        let mut found = false;
+        s.visit_symbols(&mut |x| found |= x == v.into());
+        found
+    };
+    let mut found = false;
+    let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]).chain(&body.guard);
+    for e in exprs {
+        e.visit(&mut |x| {
+            if let Expr::Read(r) = x
+                && r.tensor == body.buffer
+            {
+                found |= !r.subscripts.iter().zip(&body.subscripts).any(|(a, b)| a == b && bears(a));
+            }
+        });
+    }
+    found
 }
 
 fn supported(dtype: DType) -> bool {
