@@ -313,6 +313,19 @@ impl IntExpr {
         }
     }
 
+    /// Divisors of all quotients and remainders, those inside others included.
+    pub fn divisors(&self) -> Vec<IntExpr> {
+        let mut out = Vec::new();
+        for atom in self.terms.iter().flat_map(|(m, _)| m.0.iter()) {
+            let (Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p)) = atom else { continue };
+            out.extend(p.iter().flat_map(IntExpr::divisors));
+            if let Atom::Div(_) | Atom::Mod(_) = atom {
+                out.push(p[1].clone());
+            }
+        }
+        out
+    }
+
     /// True if the symbol occurs.
     pub fn mentions(&self, symbol: impl Into<Symbol>) -> bool {
         let (mut found, symbol) = (false, symbol.into());

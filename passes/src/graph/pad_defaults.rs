@@ -22,6 +22,12 @@ pub fn pad_defaults(f: &mut Function) -> Changed {
             continue;
         }
         let Some(list) = pending.definitions.get(&t).cloned() else { continue };
+        let pads = |e: &Equation| {
+            e.reducer.is_some() && e.body.reads().iter().any(|r| is_candidate(r))
+        };
+        if !list.iter().any(pads) {
+            continue;
+        }
         let own: Vec<TensorId> = cyclic_with(&pending, t);
         let list = list
             .into_iter()

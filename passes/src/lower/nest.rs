@@ -265,15 +265,36 @@ fn reduction_stmts(
         return pointwise_stmts(b, body, Update::Set);
     }
     let plan = Reduction { reducer, initial, update, spatial, summed };
-    if b.cx.options.vectorize && plan.vectorizes(&body) {
-        if let Some(stmts) = plan.beside(b, &body) {
-            return stmts;
-        }
-        if let Some(stmts) = plan.across(b, &body) {
-            return stmts;
+    let stmts = plan.stmts(b, &body);
+    if stores_in_bounds(b, &body, &plan.spatial) {
+        return stmts;
+    }
+    // The element exists if there is something to combine into it; otherwise it is no element that only
+    // this reduction defines.
+    let mut guarded = stmts;
+    for v in &plan.summed {
+        let extent = extent_of(&body, *v);
+        if !b.facts.is_positive(&extent) {
+            let condition = Expr::Compare(Comparison::Gt, extent, IntExpr::constant(0));
+            guarded = vec![Stmt::If { condition, then: guarded, otherwise: Vec::new() }];
         }
     }
-    plan.scalar(b, &body)
+    guarded
+}
+
+/// True if the written elements exist wherever the written variables run, even if the variables summed
+/// over have no values.
+fn stores_in_bounds(b: &KernelBuilder<'_, '_>, body: &Body, spatial: &[VarId]) -> bool {
+    let Some(buffer) = b.kernel.buffers.get(body.buffer) else { return true };
+    let mut facts = b.facts.clone();
+    for v in spatial {
+        facts.add_nonneg(extent_of(body, *v) - IntExpr::constant(1) - IntExpr::from(*v));
+    }
+    body.subscripts.iter().zip(&buffer.shape).all(|(s, extent)| {
+        let Some(i) = s.as_affine() else { return true };
+        let i = substitute(body, i, &Positions::new());
+        facts.is_nonneg(&i) && facts.less(&i, extent)
+    })
 }
 
 /// How the inner loop combines: a product that feeds a sum is fused where the target has the
@@ -333,6 +354,18 @@ struct Reduction {
 }
 
 impl Reduction {
+    fn stmts(&self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Vec<Stmt> {
+        if b.cx.options.vectorize && self.vectorizes(body) {
+            if let Some(stmts) = self.beside(b, body) {
+                return stmts;
+            }
+            if let Some(stmts) = self.across(b, body) {
+                return stmts;
+            }
+        }
+        self.scalar(b, body)
+    }
+
     fn vectorizes(&self, body: &Body) -> bool {
         matches!(self.reducer, Reducer::Sum | Reducer::Max | Reducer::Min | Reducer::Prod)
             && !body.value.dtype().is_complex()

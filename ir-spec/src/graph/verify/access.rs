@@ -12,8 +12,13 @@ use tcc_abi::DType;
 impl Verifier<'_> {
     /// Every affine subscript of the equation is in bounds, or a fact is derived.
     pub(super) fn accesses(&mut self, target: TensorId, e: &Equation) {
-        let facts = equation_facts(&self.facts, e);
+        let mut facts = equation_facts(&self.facts, e);
         let written = self.access_text(e, target, &e.subscripts);
+        self.divisors(e, &e.subscripts, &mut facts, &format!("`{written}` divides"));
+        for r in e.reads() {
+            let text = self.access_text(e, r.tensor, &r.subscripts);
+            self.divisors(e, &r.subscripts, &mut facts, &format!("`{text}` divides"));
+        }
         self.access(e, target, &e.subscripts, &facts, &format!("`{written}` writes"));
         for r in e.reads() {
             if r.default.is_none() {
@@ -21,6 +26,24 @@ impl Verifier<'_> {
                 self.access(e, r.tensor, &r.subscripts, &facts, &format!("`{text}` reads"));
             }
         }
+    }
+
+    /// Divisors of subscripts are positive, or a fact is derived.
+    fn divisors(&mut self, e: &Equation, subscripts: &[Subscript], facts: &mut Facts, what: &str) {
+        for d in subscripts.iter().filter_map(Subscript::as_affine).flat_map(IntExpr::divisors) {
+            let positive = &d - &IntExpr::constant(1);
+            if facts.is_nonneg(&positive) || d.mentions_vars() || d.as_constant().is_some() {
+                continue;
+            }
+            self.derive(positive.clone(), self.empty_extents(e), what.to_owned(), e.span);
+            facts.add_nonneg(positive);
+        }
+    }
+
+    /// The extents that may be 0: where one is, the equation visits no point.
+    fn empty_extents(&self, e: &Equation) -> Vec<IntExpr> {
+        let extents = e.vars.values().map(|x| x.extent.clone());
+        extents.filter(|x| !self.facts.is_positive(x)).collect()
     }
 
     fn access_text(&self, e: &Equation, t: TensorId, subscripts: &[Subscript]) -> String {
@@ -74,12 +97,7 @@ impl Verifier<'_> {
         let never =
             least.as_ref().is_none_or(|l| facts.is_nonneg(&(-l.clone() - IntExpr::constant(1))));
         if !never && let Some(least) = least {
-            let unless_empty = e
-                .vars
-                .values()
-                .map(|x| x.extent.clone())
-                .filter(|x| !self.facts.is_positive(x))
-                .collect();
+            let unless_empty = self.empty_extents(e);
             self.derive(least, unless_empty, format!("{what} axis {axis}"), e.span);
             return;
         }

@@ -497,16 +497,25 @@ fn names_in_sub(sub: &Sub, out: &mut Vec<String>) {
             out.extend(names);
             names_in_subscripts(e, out);
         }
-        Sub::Domain(n, _) => out.push(n.text.clone()),
+        Sub::Domain(n, extent) => {
+            out.push(n.text.clone());
+            names_in_subscripts(extent, out);
+        }
         Sub::Ellipsis(_) => {}
     }
 }
 
+/// Each subscript is visited once: subscripts nest.
 fn names_in_subscripts(e: &Expr, out: &mut Vec<String>) {
     match &e.kind {
-        ExprKind::Access { subs, .. } => subs.iter().for_each(|s| names_in_sub(s, out)),
-        ExprKind::Reduce { vars, .. } => vars.iter().for_each(|s| names_in_sub(s, out)),
-        _ => {}
+        ExprKind::Access { subs, default, .. } => {
+            subs.iter().for_each(|s| names_in_sub(s, out));
+            default.iter().for_each(|d| names_in_subscripts(d, out));
+        }
+        ExprKind::Reduce { vars, pred, body, .. } => {
+            vars.iter().for_each(|s| names_in_sub(s, out));
+            pred.iter().chain([body]).for_each(|x| names_in_subscripts(x, out));
+        }
+        _ => e.kind.children().for_each(|c| names_in_subscripts(c, out)),
     }
-    e.kind.children().for_each(|c| names_in_subscripts(c, out));
 }
