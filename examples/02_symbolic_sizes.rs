@@ -1,5 +1,5 @@
-//! One executable for all sizes, weights bound once, a budget, and an error that names what is wrong:
-//! `cargo run -p tcc-examples --bin symbolic_sizes`.
+//! One executable for all sizes, weights bound once, a budget, and an error that names what is
+//! wrong: `cargo run -p tcc-examples --bin symbolic_sizes`.
 
 use tcc::{Budget, CallOptions, TensorView};
 

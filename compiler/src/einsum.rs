@@ -1,9 +1,9 @@
 //! Einsum equations on tensors: `tcc::einsum("ij,jk->ik", &[a, b])`.
 //!
-//! The equation becomes `.tir` text, one equation with an index for each label, and is compiled as any
-//! other program. Labels may repeat in an operand (diagonal) and in the result (embedded diagonal); a
-//! label of the result that no operand has needs a size. Equal labels have equal extents, unless
-//! [`Einsum::compat_numpy`] asks for numpy's rules.
+//! The equation becomes `.tir` text, one equation with an index for each label, and is compiled as
+//! any other program. Labels may repeat in an operand (diagonal) and in the result (embedded
+//! diagonal); a label of the result that no operand has needs a size. Equal labels have equal
+//! extents, unless [`Einsum::compat_numpy`] asks for numpy's rules.
 
 use crate::{Compiler, DType, Error, Executable, SourceError, Tensor, TensorView};
 use std::collections::HashMap;
@@ -48,7 +48,8 @@ enum Axis {
     Single,
 }
 
-/// The equation on operands of known ranks: an index for every label and every axis of the ellipsis.
+/// The equation on operands of known ranks: an index for every label and every axis of the
+/// ellipsis.
 struct Resolved {
     inputs: Vec<Vec<Axis>>,
     output: Vec<Axis>,
@@ -59,7 +60,8 @@ struct Resolved {
 }
 
 impl Einsum {
-    /// Reads an equation such as `"bij,bjk->bik"` or `"...ij,jk"`. Labels are letters of any alphabet.
+    /// Reads an equation such as `"bij,bjk->bik"` or `"...ij,jk"`. Labels are letters of any
+    /// alphabet.
     ///
     /// # Errors
     /// The text is no equation.
@@ -94,9 +96,9 @@ impl Einsum {
         self
     }
 
-    /// Numpy's rules where they differ: an axis of extent 1 is repeated to the extent that its label
-    /// has elsewhere; a repeated or unknown label of the result is an error; labels are the 52 ASCII
-    /// letters.
+    /// Numpy's rules where they differ: an axis of extent 1 is repeated to the extent that its
+    /// label has elsewhere; a repeated or unknown label of the result is an error; labels are the
+    /// 52 ASCII letters.
     #[must_use]
     pub fn compat_numpy(mut self) -> Einsum {
         self.numpy = true;
@@ -252,8 +254,9 @@ impl Einsum {
         Ok(resolved)
     }
 
-    /// Which indices an operand shows. Under numpy's rules, and along the ellipsis, an axis of extent
-    /// 1 becomes a broadcast one if the extent is another elsewhere; otherwise extents must agree.
+    /// Which indices an operand shows. Under numpy's rules, and along the ellipsis, an axis of
+    /// extent 1 becomes a broadcast one if the extent is another elsewhere; otherwise extents must
+    /// agree.
     fn extents(
         &self,
         axes: &mut [Vec<Axis>],

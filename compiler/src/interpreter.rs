@@ -1,4 +1,5 @@
-//! The reference interpreter behind the interface of compiled functions: slow, and right by definition.
+//! The reference interpreter behind the interface of compiled functions: slow, and right by
+//! definition.
 
 use crate::driver::tensor_specs;
 use crate::{CallOptions, Compiler, Error, RunError, Tensor, TensorSpec, TensorView};

@@ -363,8 +363,8 @@ impl IntoIterator for Diagnostics {
     }
 }
 
-/// Diagnostics as plain text: `E-SIZE file.tir:3:12: message`, then labels, notes and help, each on a
-/// line of its own.
+/// Diagnostics as plain text: `E-SIZE file.tir:3:12: message`, then labels, notes and help, each on
+/// a line of its own.
 pub fn render_plain(diagnostics: &Diagnostics, sources: &Sources) -> String {
     let place = |s: Span| {
         let (line, column) = sources.line_column(s.source, s.start);

@@ -1,7 +1,7 @@
 //! Offsets of temporaries in the arena.
 //!
-//! A buffer takes the place of an earlier one of the same size in bytes that is no longer used; sizes
-//! are symbolic, so only sizes that are equal for every call share.
+//! A buffer takes the place of an earlier one of the same size in bytes that is no longer used;
+//! sizes are symbolic, so only sizes that are equal for every call share.
 
 use tcc_ir::TensorId;
 use tcc_ir::graph::Role;

@@ -1,7 +1,8 @@
 //! Pipelines: passes in order, as text, with verification and reports between them.
 //!
-//! A pipeline reads and prints as `inline_calls,order_contractions{strategy=greedy},lower`. A panic or a
-//! failed verification inside a pass is caught here; [`Failure::reproducer`] is a text that replays it.
+//! A pipeline reads and prints as `inline_calls,order_contractions{strategy=greedy},lower`. A panic
+//! or a failed verification inside a pass is caught here; [`Failure::reproducer`] is a text that
+//! replays it.
 
 use crate::graph::Changed;
 use crate::lower;
@@ -103,8 +104,8 @@ pub fn replay(text: &str) -> Option<&str> {
     text.lines().next()?.strip_prefix(REPLAY)?.trim().strip_prefix('\'')?.strip_suffix('\'')
 }
 
-/// Runs the passes over a checked module. With `verify_each` the module is verified after every pass,
-/// otherwise after the last one and before lowering.
+/// Runs the passes over a checked module. With `verify_each` the module is verified after every
+/// pass, otherwise after the last one and before lowering.
 pub fn run(
     checked: &Checked<'_>,
     pipeline: &Pipeline,

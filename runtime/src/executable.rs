@@ -158,8 +158,8 @@ impl Executable {
         Ok(results)
     }
 
-    /// Runs into the caller's memory. `inputs` are those that are not `inout`, `outputs` the results
-    /// and then the `inout` tensors, which hold their old values.
+    /// Runs into the caller's memory. `inputs` are those that are not `inout`, `outputs` the
+    /// results and then the `inout` tensors, which hold their old values.
     pub fn run_into(
         &self,
         inputs: &[TensorView<'_>],

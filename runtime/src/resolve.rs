@@ -1,4 +1,5 @@
-//! From the shapes of a call to the values of its sizes, with the checks that the signature asks for.
+//! From the shapes of a call to the values of its sizes, with the checks that the signature asks
+//! for.
 
 use crate::RunError;
 use crate::tensor::byte_count;

@@ -32,8 +32,8 @@ pub fn run_kernels(
     run_program(program, &lowered.kernels, inputs, &sizes, &mut Expansions::default())
 }
 
-/// Lowers a module with the default passes and runs one function's kernels by the interpreter of the
-/// loop-nest level.
+/// Lowers a module with the default passes and runs one function's kernels by the interpreter of
+/// the loop-nest level.
 pub fn run_lowered(
     checked: &Checked<'_>,
     f: &Function,

@@ -1,7 +1,7 @@
 //! `tcc::einsum` on the equations of numpy, opt_einsum, jax and OMEinsum.
 //!
-//! Expected values: the golden file (computed by numpy and by hand-written loops for other semirings),
-//! and for the lists a direct summation over all index values, written here.
+//! Expected values: the golden file (computed by numpy and by hand-written loops for other
+//! semirings), and for the lists a direct summation over all index values, written here.
 
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -26,7 +26,8 @@ fn usizes(list: &Json) -> Vec<usize> {
     list.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect()
 }
 
-/// Labels of an operand list with the ellipsis written out as the digits `0`, `1`, ... from the right.
+/// Labels of an operand list with the ellipsis written out as the digits `0`, `1`, ... from the
+/// right.
 fn spelled(eq: &str, ranks: &[usize]) -> (Vec<Vec<char>>, Vec<char>) {
     let eq: String = eq.chars().filter(|c| !c.is_whitespace()).collect();
     let (left, right) = match eq.split_once("->") {

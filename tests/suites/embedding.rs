@@ -206,7 +206,8 @@ fn stages_print_and_costs_count() {
 
 #[test]
 fn mistakes_come_with_places() {
-    let text = "fn f(Input: f32[N]) -> (Y: f32[N]) {\n    Y[i] = Inputs[i]\n    Z[i] = Input[i,i]\n}";
+    let text =
+        "fn f(Input: f32[N]) -> (Y: f32[N]) {\n    Y[i] = Inputs[i]\n    Z[i] = Input[i,i]\n}";
     let e = tcc::compile(text).unwrap_err();
     assert_eq!(e.code(), "E-NAME");
     assert!(e.diagnostics().len() >= 2, "{:?}", e.diagnostics());

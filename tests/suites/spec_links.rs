@@ -1,6 +1,7 @@
 //! Every rule of SPEC.md is named by a test, and every rule that a test names exists.
 //!
-//! A test names rules in a comment `// spec: R1, K2`, a text case also in its first line: `spec=R1,K2`.
+//! A test names rules in a comment `// spec: R1, K2`, a text case also in its first line:
+//! `spec=R1,K2`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The 82 workloads of `tests/data/workloads` compile, and give numpy's results.
 //!
-//! The small ones run in every test; `TCC_WORKLOADS=all cargo test --release -p tcc-tests --test workloads`
-//! runs all of them.
+//! The small ones run in every test;
+//! `TCC_WORKLOADS=all cargo test --release -p tcc-tests --test workloads` runs all of them.
 
 use serde_json::Value as Json;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Tensors in `.npy` and `.npz` files, by npyz and zip.
 //!
-//! bf16 has no type in these files: it is written as f32, which holds it exactly, and f32 is read as bf16
-//! where a parameter asks for it.
+//! bf16 has no type in these files: it is written as f32, which holds it exactly, and f32 is read
+//! as bf16 where a parameter asks for it.
 
 use super::report::Failure;
 use half::f16;

@@ -141,8 +141,8 @@ impl Compilation {
         &self.lowered
     }
 
-    /// Edits the kernels before code is made of them, for experiments with schedules and for tests of
-    /// testing itself. The program that calls them stays, so their signatures must.
+    /// Edits the kernels before code is made of them, for experiments with schedules and for tests
+    /// of testing itself. The program that calls them stays, so their signatures must.
     #[must_use]
     pub fn map_kernels(mut self, edit: impl FnOnce(&mut IndexMap<String, Kernel>)) -> Compilation {
         edit(&mut self.lowered.kernels);
@@ -222,7 +222,8 @@ impl Compilation {
         Ok(image)
     }
 
-    /// An object file with one symbol per kernel, `extern "C" fn(*const tcc_abi::KernelCall) -> i32`.
+    /// An object file with one symbol per kernel,
+    /// `extern "C" fn(*const tcc_abi::KernelCall) -> i32`.
     ///
     /// # Errors
     /// The back end does not support the target or a construct.

@@ -1,7 +1,7 @@
 //! The image: everything a deployed program needs, without the compiler.
 //!
-//! An image is a header (magic, format version, checksum) and a `postcard` payload. It is trusted like
-//! an executable file: the checksum finds accidents, not attacks.
+//! An image is a header (magic, format version, checksum) and a `postcard` payload. It is trusted
+//! like an executable file: the checksum finds accidents, not attacks.
 
 use crate::{DType, SizeExpr};
 use serde::{Deserialize, Serialize};

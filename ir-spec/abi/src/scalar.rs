@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One element of a tensor: a type and its bits (little-endian in the low bytes; a complex number
-/// holds its real part in the low half). Equality and hashing are those of the bits, so a NaN equals
-/// itself and `0.0` differs from `-0.0`.
+/// holds its real part in the low half). Equality and hashing are those of the bits, so a NaN
+/// equals itself and `0.0` differs from `-0.0`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Scalar {
     dtype: DType,
@@ -35,7 +35,8 @@ impl Scalar {
         Scalar { dtype, bits: real_bits(dtype.real_part(), value) }
     }
 
-    /// An integer in the given type: integers wrap modulo 2^width, floats round once, bool is `!= 0`.
+    /// An integer in the given type: integers wrap modulo 2^width, floats round once, bool is
+    /// `!= 0`.
     pub fn from_i128(dtype: DType, value: i128) -> Scalar {
         if dtype == DType::Bool {
             return Scalar { dtype, bits: u128::from(value != 0) };

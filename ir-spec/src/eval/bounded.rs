@@ -10,8 +10,8 @@ use tcc_abi::{DType, Scalar};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bounded;
 
-/// A number, a bound on how far a computed value may be from it, and the sum of the magnitudes of the
-/// terms it is a sum of.
+/// A number, a bound on how far a computed value may be from it, and the sum of the magnitudes of
+/// the terms it is a sum of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BoundedFloat {
     /// The value in double precision.
@@ -139,7 +139,8 @@ impl Domain for Bounded {
         }
     }
 
-    /// A sum of n terms, in any order and grouping, is within n units of the sum of their magnitudes.
+    /// A sum of n terms, in any order and grouping, is within n units of the sum of their
+    /// magnitudes.
     fn accumulate(
         &self,
         reducer: Reducer,

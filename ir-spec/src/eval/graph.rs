@@ -221,8 +221,9 @@ impl<D: Domain> Interpreter<'_, D> {
         Ok(())
     }
 
-    /// Rounds from the units until nothing changes. A round computes the tensors in order, each from the
-    /// newest values; only those over a lattice read each other's values of the round before.
+    /// Rounds from the units until nothing changes. A round computes the tensors in order, each
+    /// from the newest values; only those over a lattice read each other's values of the round
+    /// before.
     fn fix(
         &self,
         f: &Function,
@@ -400,8 +401,8 @@ fn eval_size(e: &IntExpr, sizes: &[i64]) -> Result<i64, Stop> {
     e.eval(&value).map_err(|e| Stop::Limit(e.to_string()))
 }
 
-/// The value of each size at a call with inputs of these shapes, in order; every input must have its
-/// declared shape. `named` gives the sizes that no input shows.
+/// The value of each size at a call with inputs of these shapes, in order; every input must have
+/// its declared shape. `named` gives the sizes that no input shows.
 pub fn bind_sizes(
     f: &Function,
     shapes: &[&[usize]],

@@ -1,4 +1,5 @@
-//! The interpreter of the loop-nest level: machine arithmetic, scalar functions by their expansions.
+//! The interpreter of the loop-nest level: machine arithmetic, scalar functions by their
+//! expansions.
 
 use super::expansion::Expansions;
 use super::{Domain, Machine, Stop, Tensor, Value, apply, bitcast, cast, index_value};

@@ -1,10 +1,10 @@
 //! The reference interpreter: the definition of what programs mean, slow and obvious.
 //!
-//! It is generic over the arithmetic of real numbers ([`Domain`]); integers and bools are concrete in
-//! every domain. [`Machine`] computes what a machine that rounds every operation computes; [`Bounded`]
-//! carries a bound on the error that any legal order of evaluation can make, so that compiled code can
-//! be compared with it. At graph level scalar functions are opaque and evaluated by an independent
-//! library; the kernel level runs their expansions.
+//! It is generic over the arithmetic of real numbers ([`Domain`]); integers and bools are concrete
+//! in every domain. [`Machine`] computes what a machine that rounds every operation computes;
+//! [`Bounded`] carries a bound on the error that any legal order of evaluation can make, so that
+//! compiled code can be compared with it. At graph level scalar functions are opaque and evaluated
+//! by an independent library; the kernel level runs their expansions.
 
 mod bounded;
 mod domain;

@@ -1,9 +1,9 @@
 //! From equations in source order to nodes in execution order: scans and fixpoints.
 //!
-//! A strongly connected component of the equations is one scan if every tensor in it has an axis such
-//! that all dependences step in one direction along those axes (R8): an equation that writes slot `w`
-//! and reads slot `r` has distance `w - r`, never negative for a forward scan, and dependences of
-//! distance 0 form no cycle. Anything else is legal only inside `fix`.
+//! A strongly connected component of the equations is one scan if every tensor in it has an axis
+//! such that all dependences step in one direction along those axes (R8): an equation that writes
+//! slot `w` and reads slot `r` has distance `w - r`, never negative for a forward scan, and
+//! dependences of distance 0 form no cycle. Anything else is legal only inside `fix`.
 
 use super::{Call, Definition, Equation, Fix, Function, Node, Scan};
 use crate::TensorId;

@@ -283,8 +283,8 @@ fn stands_alone(e: &Equation, v: VarId) -> bool {
     e.subscripts.iter().any(alone) || e.reads().into_iter().any(|r| r.subscripts.iter().any(alone))
 }
 
-/// True if `+= body` reads back as this one sum (R1): the body is a product of factors that each bear
-/// a summed index, every summed index occurs, and the written elements are distinct.
+/// True if `+= body` reads back as this one sum (R1): the body is a product of factors that each
+/// bear a summed index, every summed index occurs, and the written elements are distinct.
 fn is_product_sum(e: &Equation, reduced: &[VarId]) -> bool {
     let mentions = |x: &Expr, v: VarId| {
         let mut found = false;

@@ -24,9 +24,9 @@ pub enum SizeSource {
     Argument(SizeId),
 }
 
-/// The steps that find every size, in an order in which each needs only earlier ones. Arguments come
-/// first: a size is one if no input shows it even at given values of the arguments before it, so of
-/// `H` and `D` in `X: f32[T,H*D]` only `H` is.
+/// The steps that find every size, in an order in which each needs only earlier ones. Arguments
+/// come first: a size is one if no input shows it even at given values of the arguments before it,
+/// so of `H` and `D` in `X: f32[T,H*D]` only `H` is.
 pub fn size_sources(function: &Function) -> Vec<SizeSource> {
     let mut found: Vec<SizeId> = Vec::new();
     let mut arguments = Vec::new();

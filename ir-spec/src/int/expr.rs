@@ -62,8 +62,8 @@ impl Ord for Monomial {
 
 /// An integer expression in canonical form: terms sorted, no zero coefficient.
 ///
-/// Coefficients are checked: an overflow poisons the expression ([`IntExpr::is_poisoned`]), which then
-/// equals nothing, proves nothing and is reported by the verifier.
+/// Coefficients are checked: an overflow poisons the expression ([`IntExpr::is_poisoned`]), which
+/// then equals nothing, proves nothing and is reported by the verifier.
 #[derive(Clone, Debug, Default, Eq, PartialOrd, Ord, Hash)]
 pub struct IntExpr {
     terms: SmallVec<[(Monomial, i64); 2]>,
@@ -173,7 +173,8 @@ impl IntExpr {
         self.terms.last().filter(|(m, _)| m.0.is_empty()).map_or(0, |(_, c)| *c)
     }
 
-    /// Floor of `self / divisor`; the divisor's value 0 is an error when the expression is evaluated.
+    /// Floor of `self / divisor`; the divisor's value 0 is an error when the expression is
+    /// evaluated.
     pub fn div(&self, divisor: &IntExpr) -> IntExpr {
         if self.poisoned || divisor.poisoned {
             return IntExpr::poison();
@@ -317,7 +318,9 @@ impl IntExpr {
     pub fn divisors(&self) -> Vec<IntExpr> {
         let mut out = Vec::new();
         for atom in self.terms.iter().flat_map(|(m, _)| m.0.iter()) {
-            let (Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p)) = atom else { continue };
+            let (Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p)) = atom else {
+                continue;
+            };
             out.extend(p.iter().flat_map(IntExpr::divisors));
             if let Atom::Div(_) | Atom::Mod(_) = atom {
                 out.push(p[1].clone());
@@ -340,7 +343,8 @@ impl IntExpr {
         found
     }
 
-    /// Writes the expression as `coefficient * symbol + rest` where neither part mentions the symbol.
+    /// Writes the expression as `coefficient * symbol + rest` where neither part mentions the
+    /// symbol.
     pub fn linear_in(&self, symbol: impl Into<Symbol>) -> Option<(IntExpr, IntExpr)> {
         let symbol = symbol.into();
         let target = Atom::Symbol(symbol);

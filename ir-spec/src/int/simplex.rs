@@ -1,7 +1,7 @@
 //! Exact linear feasibility: is a vector a non-negative combination of generators?
 //!
-//! Phase one of the simplex method in 128-bit rationals with Bland's rule. Systems here have tens of
-//! rows; a rational that outgrows 128 bits makes the answer "not shown", never a wrong "yes".
+//! Phase one of the simplex method in 128-bit rationals with Bland's rule. Systems here have tens
+//! of rows; a rational that outgrows 128 bits makes the answer "not shown", never a wrong "yes".
 
 use std::cmp::Ordering;
 
@@ -65,8 +65,8 @@ fn gcd_of_words(mut a: u64, mut b: u64) -> u64 {
     a.max(1)
 }
 
-/// True only if `target` equals a sum of non-negative multiples of `generators`. All vectors have the
-/// same length.
+/// True only if `target` equals a sum of non-negative multiples of `generators`. All vectors have
+/// the same length.
 pub(super) fn is_combination(target: &[i64], generators: &[Vec<i64>]) -> bool {
     Tableau::new(target, generators).and_then(Tableau::solve).unwrap_or(false)
 }

@@ -1,10 +1,11 @@
 //! The verifier of the loop-nest level.
 //!
-//! Rules (SPEC.md, K): ids are in range, ranks and types fit; a block mentions its own variables only,
-//! its bindings those of the loops around it; loop bounds are not negative; every affine access is in
-//! bounds for every iteration that the loops run, or has a default; the iterations of `vectorize` and
-//! `parallel` loops are independent; vectorized and unrolled extents, and the shapes of register
-//! buffers, are constants. [`verify_lowered`] adds what a back end needs: no `init` is left.
+//! Rules (SPEC.md, K): ids are in range, ranks and types fit; a block mentions its own variables
+//! only, its bindings those of the loops around it; loop bounds are not negative; every affine
+//! access is in bounds for every iteration that the loops run, or has a default; the iterations of
+//! `vectorize` and `parallel` loops are independent; vectorized and unrolled extents, and the
+//! shapes of register buffers, are constants. [`verify_lowered`] adds what a back end needs: no
+//! `init` is left.
 
 use super::regions::{is_private, reads, write};
 use super::{Block, For, Kernel, KernelNames, LoopKind, Repeat, Scope, Stmt, Update, visit_blocks};

@@ -26,8 +26,8 @@ pub enum Expr {
     Read(Box<Read>),
     /// A scalar function.
     Apply(Func, Vec<Expr>),
-    /// A conversion. Float to integer truncates and saturates, NaN gives 0; integer to integer wraps;
-    /// anything to bool is `!= 0`; complex to real takes the real part.
+    /// A conversion. Float to integer truncates and saturates, NaN gives 0; integer to integer
+    /// wraps; anything to bool is `!= 0`; complex to real takes the real part.
     Cast(DType, Box<Expr>),
     /// The same bits as another type of equal size.
     Bitcast(DType, Box<Expr>),

@@ -1,5 +1,5 @@
-//! The syntax tree. It keeps what the source says, parentheses included, so that `tcc fmt` can print
-//! it; meaning is given by `lower`.
+//! The syntax tree. It keeps what the source says, parentheses included, so that `tcc fmt` can
+//! print it; meaning is given by `lower`.
 
 use super::token::{Comment, MAX_DEPTH};
 use crate::diag::Diagnostic;

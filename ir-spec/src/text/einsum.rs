@@ -21,8 +21,8 @@ pub struct Einsum {
     pub explicit: bool,
 }
 
-/// Reads an equation; the message says what is wrong. Blanks are ignored. Without `->` the result has
-/// the ellipsis, then the labels that occur once, sorted.
+/// Reads an equation; the message says what is wrong. Blanks are ignored. Without `->` the result
+/// has the ellipsis, then the labels that occur once, sorted.
 pub fn parse(text: &str) -> Result<Einsum, String> {
     let (left, right) = match text.split_once("->") {
         Some((l, r)) => (l, Some(r)),

@@ -1,9 +1,9 @@
 //! Words of the text format, and where statements end.
 //!
-//! [`tokens`] returns a balanced stream: brackets that do not match are reported and mended here, so
-//! that the parser sees one mistake where the user made one. A [`Token::End`] closes each statement:
-//! at a newline at bracket depth 0 inside braces, unless the line ends with, or the next begins with,
-//! a binary operator, `where` or `@`.
+//! [`tokens`] returns a balanced stream: brackets that do not match are reported and mended here,
+//! so that the parser sees one mistake where the user made one. A [`Token::End`] closes each
+//! statement: at a newline at bracket depth 0 inside braces, unless the line ends with, or the next
+//! begins with, a binary operator, `where` or `@`.
 
 use crate::diag::{Code, Diagnostic};
 use crate::span::{SourceId, Span};
@@ -170,8 +170,8 @@ impl Token<'_> {
         FIXED.iter().find(same).copied().unwrap_or("?")
     }
 
-    /// True for operators that need an operand on both sides: a line that ends or begins with one goes
-    /// on.
+    /// True for operators that need an operand on both sides: a line that ends or begins with one
+    /// goes on.
     fn is_binary_operator(&self) -> bool {
         matches!(
             self,

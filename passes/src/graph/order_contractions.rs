@@ -1,9 +1,10 @@
 //! Splits n-ary products with a sum into pairs.
 //!
-//! **Requires** products over a semiring: `+` of `*`, `or` of `and`, `max`/`min`/`lse` of `+` on floats.
-//! **Ensures** no reduction multiplies more than two operands, and an index that only one operand
-//! bears is summed in that operand first. Guarded reductions and those of fixpoints are left alone.
-//! `Y[a,c] += A[a,b] * B[b,d] * C[d,c]` becomes `T[a,d] += A[a,b] * B[b,d]`, `Y[a,c] += T[a,d] * C[d,c]`.
+//! **Requires** products over a semiring: `+` of `*`, `or` of `and`, `max`/`min`/`lse` of `+` on
+//! floats. **Ensures** no reduction multiplies more than two operands, and an index that only one
+//! operand bears is summed in that operand first. Guarded reductions and those of fixpoints are
+//! left alone. `Y[a,c] += A[a,b] * B[b,d] * C[d,c]` becomes `T[a,d] += A[a,b] * B[b,d]`,
+//! `Y[a,c] += T[a,d] * C[d,c]`.
 
 use super::{Changed, add_tensor, reorder, take_apart};
 use crate::plan::{Cost, Strategy, SumProduct, Tree, from_text, kept, order};

@@ -1,8 +1,8 @@
 //! Gives sums and products an accumulator of another type than their tensor a tensor of that type.
 //!
-//! **Ensures** every equation that sums or multiplies does so in its tensor's own type, which is not a
-//! storage float. `Y[i] += X[i,k]` with `Y: f16` becomes `A[i] += cast(f32, X[i,k])` with `A: f32`, and
-//! `Y[i] = cast(f16, A[i])`.
+//! **Ensures** every equation that sums or multiplies does so in its tensor's own type, which is
+//! not a storage float. `Y[i] += X[i,k]` with `Y: f16` becomes `A[i] += cast(f32, X[i,k])` with
+//! `A: f32`, and `Y[i] = cast(f16, A[i])`.
 
 use super::{Changed, add_tensor, elementwise, insert_before, reorder, take_apart};
 use tcc_abi::DType;

@@ -1,9 +1,9 @@
 //! Which producers are computed where they are read.
 //!
-//! A producer is inlined if it is one equation without reducer over its whole shape and (a) its value is
-//! an element or a constant (a view), or (b) it is cheap and no consumer evaluates it more often than it
-//! has elements, or (c) it has one consumer that reads it at one place and as often as it has elements.
-//! So a producer of a contraction is never recomputed inside of it.
+//! A producer is inlined if it is one equation without reducer over its whole shape and (a) its
+//! value is an element or a constant (a view), or (b) it is cheap and no consumer evaluates it more
+//! often than it has elements, or (c) it has one consumer that reads it at one place and as often
+//! as it has elements. So a producer of a contraction is never recomputed inside of it.
 
 use cranelift_entity::SecondaryMap;
 use tcc_ir::TensorId;

@@ -1,10 +1,11 @@
 //! The loop templates.
 //!
-//! *Pointwise*: a loop a variable; the last axis of the target in vector lanes where its reads allow.
-//! *Beside*: sums of neighbouring elements in the lanes of register accumulators,
+//! *Pointwise*: a loop a variable; the last axis of the target in vector lanes where its reads
+//! allow. *Beside*: sums of neighbouring elements in the lanes of register accumulators,
 //! `for jo { for i { acc[W] = unit; for k { acc[l] += ... }; C[i, W*jo + l] = acc[l] } }`.
-//! *Across*: one sum in the lanes of an accumulator along a contiguous summed variable, combined at the
-//! end in a fixed order. *Scalar*: one register accumulator. Remainders run the scalar template.
+//! *Across*: one sum in the lanes of an accumulator along a contiguous summed variable, combined at
+//! the end in a fixed order. *Scalar*: one register accumulator. Remainders run the scalar
+//! template.
 
 use super::block::{Body, KernelBuilder};
 use super::tighten::{Bounds, tighten};
@@ -93,8 +94,8 @@ fn unless_empty(b: &KernelBuilder<'_, '_>, extent: &IntExpr, stmts: Vec<Stmt>) -
     vec![Stmt::If { condition, then: stmts, otherwise: Vec::new() }]
 }
 
-/// The same range with its start not after its end, so that it splits into chunks and a rest; `None`
-/// if the end may be negative.
+/// The same range with its start not after its end, so that it splits into chunks and a rest;
+/// `None` if the end may be negative.
 fn in_order(b: &KernelBuilder<'_, '_>, bounds: Bounds) -> Option<Bounds> {
     if b.facts.at_most(&bounds.lo, &bounds.hi) {
         return Some(bounds);
@@ -202,8 +203,8 @@ fn store_block(b: &KernelBuilder<'_, '_>, body: &Body, at: &Positions, update: U
     b.block(body, &|v| at.get(&v).cloned().unwrap_or_default(), store)
 }
 
-/// Where a kernel reads or writes buffers of unknown stride in lanes: the vector form if they turn out
-/// to be contiguous, else the scalar form.
+/// Where a kernel reads or writes buffers of unknown stride in lanes: the vector form if they turn
+/// out to be contiguous, else the scalar form.
 fn versioned(
     b: &mut KernelBuilder<'_, '_>,
     vars: &[VarId],
@@ -269,8 +270,8 @@ fn reduction_stmts(
     if stores_in_bounds(b, &body, &plan.spatial) {
         return stmts;
     }
-    // The element exists if there is something to combine into it; otherwise it is no element that only
-    // this reduction defines.
+    // The element exists if there is something to combine into it; otherwise it is no element that
+    // only this reduction defines.
     let mut guarded = stmts;
     for v in &plan.summed {
         let extent = extent_of(&body, *v);
@@ -282,8 +283,8 @@ fn reduction_stmts(
     guarded
 }
 
-/// True if the written elements exist wherever the written variables run, even if the variables summed
-/// over have no values.
+/// True if the written elements exist wherever the written variables run, even if the variables
+/// summed over have no values.
 fn stores_in_bounds(b: &KernelBuilder<'_, '_>, body: &Body, spatial: &[VarId]) -> bool {
     let Some(buffer) = b.kernel.buffers.get(body.buffer) else { return true };
     let mut facts = b.facts.clone();

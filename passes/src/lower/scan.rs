@@ -209,8 +209,8 @@ pub(super) fn initial_of(d: &Definition, start: Start, f: &Function) -> Initial 
     if inout || (shared && start == Start::Filled) { Initial::Existing } else { Initial::Unit }
 }
 
-/// Values of the variables that a slot determines, and the condition under which the equation's domain
-/// has the slot. `None` for the values if the slot does not determine a variable.
+/// Values of the variables that a slot determines, and the condition under which the equation's
+/// domain has the slot. `None` for the values if the slot does not determine a variable.
 fn at_slot(
     e: &Equation,
     i: &IntExpr,

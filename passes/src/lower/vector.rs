@@ -72,8 +72,8 @@ pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -
     (same && (gain || constant)).then(|| i64::from(vector_bytes) / size as i64)
 }
 
-/// True if a point may read an element of the written tensor that belongs to another value of `v`: no
-/// axis that bears `v` is subscripted alike on both sides.
+/// True if a point may read an element of the written tensor that belongs to another value of `v`:
+/// no axis that bears `v` is subscripted alike on both sides.
 fn reads_other_lanes(body: &Body, v: VarId) -> bool {
     let bears = |s: &Subscript| {
         let mut found = false;
@@ -87,15 +87,16 @@ fn reads_other_lanes(body: &Body, v: VarId) -> bool {
             if let Expr::Read(r) = x
                 && r.tensor == body.buffer
             {
-                found |= !r.subscripts.iter().zip(&body.subscripts).any(|(a, b)| a == b && bears(a));
+                found |=
+                    !r.subscripts.iter().zip(&body.subscripts).any(|(a, b)| a == b && bears(a));
             }
         });
     }
     found
 }
 
-/// True if a subscript divides `v` by a size: lanes of it are no vector, and chunks of it are beyond
-/// what bounds proofs show.
+/// True if a subscript divides `v` by a size: lanes of it are no vector, and chunks of it are
+/// beyond what bounds proofs show.
 fn divides_by_a_size(body: &Body, v: VarId) -> bool {
     let mut found = false;
     let mut note = |e: &IntExpr| {

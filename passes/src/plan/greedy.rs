@@ -1,10 +1,11 @@
-//! Greedy pairing: at each step the pair whose result exceeds the two operands it replaces by least.
+//! Greedy pairing: at each step the pair whose result exceeds the two operands it replaces by
+//! least.
 
 use super::{SumProduct, Tree, kept};
 use tcc_ir::VarId;
 
-/// Pairs operands until one is left. Ties go to the pair that costs fewer multiplications, then to the
-/// earlier pair. O(n^3) in the number of operands.
+/// Pairs operands until one is left. Ties go to the pair that costs fewer multiplications, then to
+/// the earlier pair. O(n^3) in the number of operands.
 pub fn greedy(product: &SumProduct, extent: &dyn Fn(VarId) -> f64) -> Tree {
     let mut open: Vec<(Tree, Vec<VarId>)> = product
         .operands

@@ -288,8 +288,8 @@ impl<'k> KernelCx<'k, '_> {
         self.e.b.ins().stack_addr(pointer, slot, 0)
     }
 
-    /// An address with data-dependent subscripts evaluated. Without `covered` they must be in range;
-    /// with it the condition that all subscripts are in range is returned.
+    /// An address with data-dependent subscripts evaluated. Without `covered` they must be in
+    /// range; with it the condition that all subscripts are in range is returned.
     fn place(&mut self, t: TensorId, subscripts: &'k [Subscript], covered: bool) -> Place {
         let shape = self.kernel.buffers.get(t).map(|b| b.shape.clone()).unwrap_or_default();
         let strides = self.layout(t).map(|(_, s)| s).unwrap_or_default();

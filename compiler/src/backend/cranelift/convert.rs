@@ -57,8 +57,8 @@ impl Emit<'_, '_> {
         }
     }
 
-    /// An f64 as an f32 whose last bit is sticky, so that rounding again to a narrower type gives what
-    /// rounding once would.
+    /// An f64 as an f32 whose last bit is sticky, so that rounding again to a narrower type gives
+    /// what rounding once would.
     fn to_odd(&mut self, v: Value) -> Value {
         let near = self.b.ins().fdemote(F32, v);
         let back = self.b.ins().fpromote(F64, near);
@@ -100,7 +100,8 @@ impl Emit<'_, '_> {
         let size = self.b.ins().band_imm_u(bits, 0x7fff_ffff);
         // Too large or infinite: infinity.
         let large = self.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThanOrEqual, size, 0x4780_0000);
-        // Below the least normal: adding 0.5 aligns the last bit of the result with that of the sum.
+        // Below the least normal: adding 0.5 aligns the last bit of the result with that of the
+        // sum.
         let small = self.b.ins().icmp_imm_u(IntCC::UnsignedLessThan, size, 0x3880_0000);
         let magic = self.float(F32, 0.5);
         let as_float = self.bits(F32, size);

@@ -17,8 +17,8 @@ struct ExpansionCx<'b, 'u> {
     lanes: u32,
 }
 
-/// Builds the function of a scalar function: the common definition, and the rare one where a lane has
-/// an argument that the common one does not cover.
+/// Builds the function of a scalar function: the common definition, and the rare one where a lane
+/// has an argument that the common one does not cover.
 pub(super) fn build<'b>(
     (func, dtype, lanes): (Func, DType, u32),
     unit: &'b mut Unit<'_>,

@@ -34,8 +34,8 @@ impl Trend {
 }
 
 impl Verifier<'_> {
-    /// Without a limit a fixpoint needs idempotent reducers of one direction on its lattice tensors and
-    /// bodies that are monotone in all tensors of the block.
+    /// Without a limit a fixpoint needs idempotent reducers of one direction on its lattice tensors
+    /// and bodies that are monotone in all tensors of the block.
     pub(super) fn fixpoint(&mut self, f: &Fix) {
         if f.limit.is_some() {
             return;

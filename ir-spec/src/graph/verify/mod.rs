@@ -1,11 +1,11 @@
 //! The verifier of the graph level, and the only way to a [`Checked`] module.
 //!
-//! Rules (SPEC.md, G): every id is in range and every rank fits; every expression is well typed; every
-//! symbol is in scope; every tensor that is not a parameter is defined once, before it is used; extents
-//! are expressions over sizes; every affine access is in bounds, or the condition on the sizes under
-//! which it is becomes a derived fact; writes without a reducer write each element once; equations of
-//! one tensor share a reducer or write disjoint regions; scans step in one direction; fixpoints are
-//! monotone. Data-dependent subscripts are checked when the program runs.
+//! Rules (SPEC.md, G): every id is in range and every rank fits; every expression is well typed;
+//! every symbol is in scope; every tensor that is not a parameter is defined once, before it is
+//! used; extents are expressions over sizes; every affine access is in bounds, or the condition on
+//! the sizes under which it is becomes a derived fact; writes without a reducer write each element
+//! once; equations of one tensor share a reducer or write disjoint regions; scans step in one
+//! direction; fixpoints are monotone. Data-dependent subscripts are checked when the program runs.
 
 mod access;
 mod fixpoint;

@@ -1,8 +1,8 @@
 //! Untyped constants (R13): expressions of literals, sizes and indices, evaluated exactly.
 //!
 //! Pure literals are rationals of any size. With sizes or indices a constant is a quotient of two
-//! integer expressions; a literal whose numerator or denominator does not fit in 31 bits cannot join
-//! such a quotient, and the operation then happens in the element type instead.
+//! integer expressions; a literal whose numerator or denominator does not fit in 31 bits cannot
+//! join such a quotient, and the operation then happens in the element type instead.
 
 use crate::int::IntExpr;
 use num_bigint::{BigInt, Sign};

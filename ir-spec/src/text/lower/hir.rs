@@ -41,8 +41,8 @@ pub(super) enum HirKind {
         pred: Option<Box<Hir>>,
         body: Box<Hir>,
     },
-    /// A scalar function of the library: its arguments, and its body over [`HirKind::Shared`] uses of
-    /// them.
+    /// A scalar function of the library: its arguments, and its body over [`HirKind::Shared`] uses
+    /// of them.
     Inline {
         args: Vec<Rc<Shared>>,
         body: Box<Hir>,
@@ -173,8 +173,8 @@ impl Hir {
         }
     }
 
-    /// True for what R1 calls a factor: an access, literal, size, index, `[pred]`, or `conj`, `cast`,
-    /// minus of a factor.
+    /// True for what R1 calls a factor: an access, literal, size, index, `[pred]`, or `conj`,
+    /// `cast`, minus of a factor.
     pub(super) fn is_factor(&self) -> bool {
         match &self.kind {
             HirKind::Constant(_) | HirKind::Bool(_) | HirKind::Read(_) | HirKind::Indicator(_) => {

@@ -1,8 +1,8 @@
 //! Kernels: signature, scopes, statements. Blocks are in [`super::block`], expressions in
 //! [`super::kernel_value`], their names and subscripts in [`super::kernel_index`].
 //!
-//! Ids are given in the order of the text, which is the order that [`crate::kernel::canonical`] makes,
-//! so that a canonical kernel reads back equal.
+//! Ids are given in the order of the text, which is the order that [`crate::kernel::canonical`]
+//! makes, so that a canonical kernel reads back equal.
 
 use super::signature::{Instance, SignatureCx};
 use super::{ModuleCx, Reported, unknown_name};

@@ -1,7 +1,7 @@
 //! Expressions of kernels: everything is explicit, so a tree of the text is a tree of the IR.
 //!
-//! Constants of literals, sizes and variables are exact and take the type of their surroundings, as on
-//! the graph level (R13). There are no implicit sums, no reductions and no library functions.
+//! Constants of literals, sizes and variables are exact and take the type of their surroundings, as
+//! on the graph level (R13). There are no implicit sums, no reductions and no library functions.
 
 use super::constant::{self, Constant, Folded};
 use super::kernel::KernelCx;

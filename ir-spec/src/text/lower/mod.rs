@@ -2,8 +2,8 @@
 //!
 //! The order for a function: signature, `let`s, then one equation after the other as soon as the
 //! tensors it reads have a type. Each equation is resolved to [`hir`], its index domains are found
-//! ([`index`]), and [`value`] turns it into core equations. Cycles between the equations become scans
-//! and fixpoints at the end ([`crate::graph::cycles`]).
+//! ([`index`]), and [`value`] turns it into core equations. Cycles between the equations become
+//! scans and fixpoints at the end ([`crate::graph::cycles`]).
 
 mod attributes;
 mod block;

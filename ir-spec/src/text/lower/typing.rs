@@ -67,7 +67,8 @@ fn misfit(c: &Constant, dtype: DType, span: Span) -> Diagnostic {
     }
 }
 
-/// Constants compare exactly; quotients by cross-multiplication if the divisor is a positive number.
+/// Constants compare exactly; quotients by cross-multiplication if the divisor is a positive
+/// number.
 pub(super) fn compare_constants(
     op: Comparison,
     x: &Constant,

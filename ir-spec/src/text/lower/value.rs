@@ -1,8 +1,8 @@
 //! Values: element types (R13) and implicit sums (R1-R3).
 //!
 //! A value is lowered in a *scope*: a right side, a function argument, a parenthesised sum. In each
-//! scope an index that nothing binds is summed over the one term whose factors use it. Constants stay
-//! untyped until something typed meets them.
+//! scope an index that nothing binds is summed over the one term whose factors use it. Constants
+//! stay untyped until something typed meets them.
 
 use super::Reported;
 use super::constant::{Constant, Folded};
@@ -343,8 +343,8 @@ impl StatementCx<'_, '_> {
         if term.negative { self.negate(value, dtype, h.span) } else { Ok(value) }
     }
 
-    /// A term with a sum: the factors that bear a summed index go inside, the others multiply the sum;
-    /// so do divisors, except over integers, where the quotient is summed.
+    /// A term with a sum: the factors that bear a summed index go inside, the others multiply the
+    /// sum; so do divisors, except over integers, where the quotient is summed.
     fn summed_term(
         &mut self,
         term: &Term<'_>,
@@ -832,8 +832,8 @@ impl StatementCx<'_, '_> {
         }
     }
 
-    /// The semiring's product. Integers have no infinity: over them the zero of a tropical semiring,
-    /// the least or largest value, absorbs.
+    /// The semiring's product. Integers have no infinity: over them the zero of a tropical
+    /// semiring, the least or largest value, absorbs.
     fn semiring_product(
         &mut self,
         a: Expr,
