@@ -164,7 +164,7 @@ impl<'a> TensorView<'a> {
         bytes: &'a [u8],
     ) -> Result<TensorView<'a>, TensorError> {
         check_count(dtype, shape, bytes.len() / dtype.size())?;
-        if bytes.len() % dtype.size() != 0 {
+        if !bytes.len().is_multiple_of(dtype.size()) {
             return Err(TensorError::Bytes { dtype, bytes: bytes.len() });
         }
         if dtype == DType::Bool && bytes.iter().any(|b| *b > 1) {

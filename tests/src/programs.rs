@@ -74,10 +74,14 @@ pub fn from_memory(t: &Memory) -> Tensor<f64> {
     Tensor::from_scalars(&Machine, t.dtype(), t.shape(), &scalars)
 }
 
+/// A way to call compiled code.
+pub type Run<'r> =
+    dyn Fn(&[tcc::TensorView<'_>], &CallOptions<'_>) -> Result<Vec<Memory>, String> + 'r;
+
 /// Runs compiled code on interpreter tensors; the answer names every result, and every `inout`
 /// parameter with its new value.
 pub fn run_compiled(
-    run: &dyn Fn(&[tcc::TensorView<'_>], &CallOptions<'_>) -> Result<Vec<Memory>, String>,
+    run: &Run<'_>,
     f: &Function,
     inputs: &Tensors<f64>,
     sizes: &[(&str, i64)],

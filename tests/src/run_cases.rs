@@ -195,7 +195,7 @@ fn element(dtype: DType, text: &str) -> Result<Scalar, String> {
             let exponent = parts.get(..*k).is_some_and(|before| before.ends_with('e'));
             *k > 0 && matches!(c, '+' | '-') && !exponent
         };
-        let (middle, _) = parts.char_indices().filter(sign).last().ok_or_else(wrong)?;
+        let (middle, _) = parts.char_indices().rfind(sign).ok_or_else(wrong)?;
         let (re, im) = parts.split_at(middle);
         let (re, im) = (re.parse().map_err(|_| wrong())?, im.parse().map_err(|_| wrong())?);
         return Ok(Scalar::from_parts(dtype, re, im));

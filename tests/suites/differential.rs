@@ -2,6 +2,8 @@
 //!
 //! `TCC_DIFF_COUNT` is the number of programs, `TCC_DIFF_SEED` the first seed.
 
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;

@@ -1,5 +1,7 @@
 //! Every file of `tests/cases/run` and `tests/cases/std` gives the results that it states.
 
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use tcc_abi::{DType, Scalar};

@@ -3,6 +3,8 @@
 //! A test names rules in a comment `// spec: R1, K2`, a text case also in its first line:
 //! `spec=R1,K2`.
 
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

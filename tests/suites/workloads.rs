@@ -3,6 +3,8 @@
 //! The small ones run in every test;
 //! `TCC_WORKLOADS=all cargo test --release -p tcc-tests --test workloads` runs all of them.
 
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
 use serde_json::Value as Json;
 use std::path::Path;
 use tcc::{Executable, Tensor, TensorView};

@@ -130,7 +130,7 @@ impl Loaded {
 }
 
 pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
-    let equation = is_equation(&a.program).then(|| a.program.as_str());
+    let equation = is_equation(&a.program).then_some(a.program.as_str());
     let (loaded, tensors) = match equation {
         Some(text) => equation_and_inputs(a, text)?,
         None => {

@@ -28,7 +28,7 @@ pub trait Domain {
     fn round(&self, dtype: DType, x: &Self::Float) -> Self::Float;
 
     /// An integer rounded to a floating type.
-    fn from_int(&self, dtype: DType, value: i128) -> Self::Float {
+    fn integer(&self, dtype: DType, value: i128) -> Self::Float {
         self.constant(dtype, Scalar::from_i128(dtype, value).to_f64())
     }
 

@@ -141,7 +141,7 @@ impl<D: Domain> Interpreter<'_, D> {
         for e in &t.shape {
             let extent = usize::try_from(eval_size(e, sizes)?)
                 .map_err(|_| Stop::Shape(format!("`{}` has a negative extent", t.name)))?;
-            count = count.checked_mul(extent).unwrap_or(usize::MAX);
+            count = count.saturating_mul(extent);
             shape.push(extent);
         }
         if count > self.max_elements {

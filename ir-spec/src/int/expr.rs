@@ -64,7 +64,7 @@ impl Ord for Monomial {
 ///
 /// Coefficients are checked: an overflow poisons the expression ([`IntExpr::is_poisoned`]), which
 /// then equals nothing, proves nothing and is reported by the verifier.
-#[derive(Clone, Debug, Default, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, Eq, PartialOrd, Ord)]
 pub struct IntExpr {
     terms: SmallVec<[(Monomial, i64); 2]>,
     poisoned: bool,
@@ -73,6 +73,12 @@ pub struct IntExpr {
 impl PartialEq for IntExpr {
     fn eq(&self, other: &Self) -> bool {
         !self.poisoned && !other.poisoned && self.terms == other.terms
+    }
+}
+
+impl std::hash::Hash for IntExpr {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.terms.hash(state);
     }
 }
 

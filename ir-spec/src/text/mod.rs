@@ -12,7 +12,7 @@ lalrpop_util::lalrpop_mod!(
         clippy::all,
         clippy::pedantic,
         clippy::unwrap_used,
-        clippy::wildcard_enum_match_arm,
+        clippy::cognitive_complexity,
         clippy::indexing_slicing,
         clippy::allow_attributes_without_reason,
         missing_docs,

@@ -245,9 +245,8 @@ pub const MAX_DEPTH: usize = 256;
 /// Splits a text into words; see the module's documentation.
 pub fn tokens(text: &str, source: SourceId) -> Lexed<'_> {
     let mut layout = Layout::default();
-    let mut lexer = Token::lexer(text).spanned();
     let mut line_start = true;
-    while let Some((word, range)) = lexer.next() {
+    for (word, range) in Token::lexer(text).spanned() {
         let (start, end) = (range.start as u32, range.end as u32);
         let span = Span { source, start, end };
         match word {
@@ -326,10 +325,10 @@ impl<'s> Layout<'s> {
                     self.out.errors.push(super::too_deep(span));
                 }
             }
-            Token::CloseParen | Token::CloseBracket | Token::CloseBrace => {
-                if !self.close(token, span) {
-                    return;
-                }
+            Token::CloseParen | Token::CloseBracket | Token::CloseBrace
+                if !self.close(token, span) =>
+            {
+                return;
             }
             _ => {}
         }

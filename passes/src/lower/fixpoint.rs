@@ -186,7 +186,7 @@ impl KernelBuilder<'_, '_> {
         };
         if let Some(changed) = m.changed {
             let flags = self.buffer(changed, true);
-            let body = self.whole_body(flags, &shape, "changed", &differs);
+            let body = self.whole_body(flags, &shape, "changed", differs);
             nest::pointwise(self, body, Update::Set);
         }
         self.accumulate_flag(any, &shape, &differs);

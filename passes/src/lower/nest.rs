@@ -468,7 +468,7 @@ impl Reduction {
         let sums = over_spatial(b, body, &others, &mut |b, inner| {
             let at = joined(at, inner);
             if !by_rows {
-                return self.across_row(b, body, &at, v, (bounds, width), (wide, single));
+                return self.across_row(b, body, &at, (v, bounds, width), (wide, single));
             }
             let row = b.register("row", dtype, &[width]);
             let rest = b.register("rest", dtype, &[]);
@@ -478,7 +478,7 @@ impl Reduction {
             let clear = set_register(row, Some((e, lane)), unit.clone());
             out.push(lane_loop(lane, width, LoopKind::Vectorize, vec![clear]));
             out.push(set_register(rest, None, unit));
-            out.extend(self.across_row(b, body, &at, v, (bounds, width), (row, rest)));
+            out.extend(self.across_row(b, body, &at, (v, bounds, width), (row, rest)));
             let (e, lane) = (b.kernel.fresh_var("e"), b.kernel.fresh_var("l"));
             let add = self.combine("row", (wide, vec![e.into()]), (row, vec![e.into()]), dtype);
             let add = Stmt::Block(Block { iters: vec![(e, lane.into())], ..add });
@@ -526,8 +526,7 @@ impl Reduction {
         b: &mut KernelBuilder<'_, '_>,
         body: &Body,
         at: &Positions,
-        v: VarId,
-        (bounds, width): (&Bounds, i64),
+        (v, bounds, width): (VarId, &Bounds, i64),
         (wide, single): (TensorId, TensorId),
     ) -> Vec<Stmt> {
         let place = |e: &IntExpr| substitute(body, e, at);

@@ -104,7 +104,7 @@ impl Plant {
         }
     }
 
-    fn body(&mut self, body: &mut Vec<Stmt>, registers: &[TensorId]) {
+    fn body(&mut self, body: &mut [Stmt], registers: &[TensorId]) {
         for s in body.iter_mut() {
             match s {
                 Stmt::For(f) => {

@@ -231,13 +231,13 @@ impl<'k> KernelCx<'k, '_> {
             let second = self.e.b.ins().load(ty, plain(), p, c + ty.bytes() as i32);
             return Val::Pair(first, second);
         }
-        Val::One(self.e.from_memory(dtype, first))
+        Val::One(self.e.loaded(dtype, first))
     }
 
     fn store_to(&mut self, dtype: DType, v: Val, p: Value, c: i32) {
         match v {
             Val::One(v) => {
-                let v = self.e.to_memory(dtype, v);
+                let v = self.e.stored(dtype, v);
                 self.e.b.ins().store(plain(), v, p, c);
             }
             Val::Vector(v) => {

@@ -51,7 +51,7 @@ impl Emit<'_, '_> {
             DType::F32 if wide => self.b.ins().fdemote(F32, v),
             DType::F32 => v,
             _ => {
-                let single = if wide { self.to_odd(v) } else { v };
+                let single = if wide { self.rounded_to_odd(v) } else { v };
                 self.round_half(to, single)
             }
         }
@@ -59,7 +59,7 @@ impl Emit<'_, '_> {
 
     /// An f64 as an f32 whose last bit is sticky, so that rounding again to a narrower type gives
     /// what rounding once would.
-    fn to_odd(&mut self, v: Value) -> Value {
+    fn rounded_to_odd(&mut self, v: Value) -> Value {
         let near = self.b.ins().fdemote(F32, v);
         let back = self.b.ins().fpromote(F64, near);
         let inexact = self.b.ins().fcmp(FloatCC::NotEqual, back, v);
@@ -223,17 +223,17 @@ impl Emit<'_, '_> {
     pub(super) fn bitcast(&mut self, from: DType, to: DType, v: Val) -> Val {
         match v {
             Val::One(x) => {
-                let bits = self.to_memory(from, x);
+                let bits = self.stored(from, x);
                 let ty = super::emit::memory_type(to);
                 let same = self.bits(ty, bits);
-                Val::One(self.from_memory(to, same))
+                Val::One(self.loaded(to, same))
             }
             other => other,
         }
     }
 
     /// A register value as it lies in memory.
-    pub(super) fn to_memory(&mut self, dtype: DType, v: Value) -> Value {
+    pub(super) fn stored(&mut self, dtype: DType, v: Value) -> Value {
         if !dtype.is_storage_float() {
             return v;
         }
@@ -242,7 +242,7 @@ impl Emit<'_, '_> {
     }
 
     /// A loaded value as it lies in registers.
-    pub(super) fn from_memory(&mut self, dtype: DType, v: Value) -> Value {
+    pub(super) fn loaded(&mut self, dtype: DType, v: Value) -> Value {
         if !dtype.is_storage_float() {
             return v;
         }

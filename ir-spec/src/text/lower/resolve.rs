@@ -375,6 +375,7 @@ impl StatementCx<'_, '_> {
     }
 
     /// `sum[k | p](e)`
+    #[expect(clippy::too_many_arguments, reason = "the parts of one construct")]
     fn reduce(
         &mut self,
         name: &ast::Name,

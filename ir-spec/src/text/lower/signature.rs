@@ -126,7 +126,7 @@ impl<'a> SignatureCx<'a> {
 
     fn group(&mut self, group: &ast::Group, role: Role) -> Result<(), Reported> {
         let (dtype, shape) = self.type_expr(&group.ty)?;
-        for a in &group.attrs {
+        if let Some(a) = group.attrs.first() {
             let d = match a.name.text.as_str() {
                 "csr" | "coo" => Diagnostic::new(
                     Code::Unsupported,

@@ -37,6 +37,7 @@ impl StatementCx<'_, '_> {
     }
 
     /// `sum[k | p](e)` and its kin, as a value.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one construct")]
     pub(super) fn reduction(
         &mut self,
         op: ReduceOp,
