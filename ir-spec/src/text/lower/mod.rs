@@ -5,6 +5,7 @@
 //! ([`index`]), and [`value`] turns it into core equations. Cycles between the equations become
 //! scans and fixpoints at the end ([`crate::graph::cycles`]).
 
+mod application;
 mod attributes;
 mod block;
 mod call;
