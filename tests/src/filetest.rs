@@ -72,8 +72,15 @@ fn run_once(path: &Path, bless: bool) -> Result<(), String> {
     let mut failures = Vec::new();
     for s in sections(&lines) {
         let output = execute(&command, &name, &s.text).unwrap_or_else(|e| {
-            failures.push(format!("{}: section of line {}: {e}", path.display(), s.lines.start + 1));
-            s.expected.iter().map(|l| format!("{}\n", l.trim_start_matches("//~").trim_start())).collect()
+            failures.push(format!(
+                "{}: section of line {}: {e}",
+                path.display(),
+                s.lines.start + 1
+            ));
+            s.expected
+                .iter()
+                .map(|l| format!("{}\n", l.trim_start_matches("//~").trim_start()))
+                .collect()
         });
         let got: Vec<String> = output.lines().map(expectation).collect();
         if got != s.expected {

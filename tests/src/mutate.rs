@@ -46,12 +46,80 @@ pub struct Mutant {
 
 /// Words that stand in for others, beside those of the seeds.
 const WORDS: &[&str] = &[
-    "0", "1", "-1", "2", "3", "1e400", "1.5", "inf", "nan", "99999999999999999999", "i", "j", "k", "N",
-    "+", "-", "*", "/", "%", "^", "==", "<", "&&", "||", "!", "=", "+=", "max=", "mean=", "=<maxplus>",
-    "(", ")", "[", "]", "{", "}", ",", ":", "?", "?0", "|", "...", "..", "->", "@", "@drop", "@bcast",
-    "fn", "let", "fix", "where", "in", "param", "inout", "einsum", "for", "if", "kernel", "sum[k]",
-    "softmax[k]", "cumsum[k]", "argmax[k]", "f16", "i8", "u64", "bool", "c64", "cast", "select", "\n",
-    "\"ij->i\"", "9223372036854775807", "1099511627776", "4096",
+    "0",
+    "1",
+    "-1",
+    "2",
+    "3",
+    "1e400",
+    "1.5",
+    "inf",
+    "nan",
+    "99999999999999999999",
+    "i",
+    "j",
+    "k",
+    "N",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "^",
+    "==",
+    "<",
+    "&&",
+    "||",
+    "!",
+    "=",
+    "+=",
+    "max=",
+    "mean=",
+    "=<maxplus>",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "?",
+    "?0",
+    "|",
+    "...",
+    "..",
+    "->",
+    "@",
+    "@drop",
+    "@bcast",
+    "fn",
+    "let",
+    "fix",
+    "where",
+    "in",
+    "param",
+    "inout",
+    "einsum",
+    "for",
+    "if",
+    "kernel",
+    "sum[k]",
+    "softmax[k]",
+    "cumsum[k]",
+    "argmax[k]",
+    "f16",
+    "i8",
+    "u64",
+    "bool",
+    "c64",
+    "cast",
+    "select",
+    "\n",
+    "\"ij->i\"",
+    "9223372036854775807",
+    "1099511627776",
+    "4096",
 ];
 
 impl Corpus {
@@ -195,7 +263,9 @@ impl Corpus {
             (Kind::Statement, _) => return rename(text, &piece, pieces, rng),
             (Kind::Expression, _) => wrapped(old, rng),
             (Kind::Subscript, _) => subscript(old, rng),
-            (Kind::Literal, _) => rng.choice(["0", "1", "7", "1e30", "18446744073709551616"])?.into(),
+            (Kind::Literal, _) => {
+                rng.choice(["0", "1", "7", "1e30", "18446744073709551616"])?.into()
+            }
             (Kind::Extent, _) => {
                 rng.choice(["0", "1", "N", "2*N", "N/2", "1099511627776", "N%3"])?.into()
             }
@@ -247,7 +317,9 @@ fn subscript(e: &str, rng: &mut Rng) -> String {
 fn rename(text: &str, piece: &Fragment, pieces: &[Fragment], rng: &mut Rng) -> Option<String> {
     let old = text.get(piece.range.clone())?;
     let inside = |f: &&Fragment| {
-        f.kind == Kind::Subscript && piece.range.start <= f.range.start && f.range.end <= piece.range.end
+        f.kind == Kind::Subscript
+            && piece.range.start <= f.range.start
+            && f.range.end <= piece.range.end
     };
     let is_name = |s: &&str| s.chars().all(|c| c.is_alphanumeric() || c == '_');
     let names: Vec<&str> = pieces
