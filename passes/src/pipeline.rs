@@ -11,7 +11,7 @@ use crate::schedule::apply_all;
 use indexmap::IndexMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tcc_ir::diag::Diagnostics;
+use tcc_ir::diag::{Code, Diagnostics};
 use tcc_ir::graph::{Checked, DerivedFact, Module, check};
 use tcc_ir::target::Target;
 use tcc_ir::text::print_module;
@@ -77,6 +77,8 @@ pub enum Moment<'a> {
 pub struct Failure {
     /// The pass.
     pub pass: &'static str,
+    /// What it is: [`Code::Limit`] if the program outgrew a limit, otherwise a bug.
+    pub code: Code,
     /// The panic's message or the verifier's findings.
     pub message: String,
     /// The module as it was before the pass, as text.
@@ -125,17 +127,18 @@ pub fn run(
         let verify = verify_each || last;
         let attempt =
             catch_unwind(AssertUnwindSafe(|| apply(&module, step, target, verify, &original)));
-        let message = match attempt {
+        let (code, message) = match attempt {
             Ok(Ok((next, changed))) => {
                 module = next;
                 observe(Moment::After(step, changed, &module));
                 continue;
             }
             Ok(Err(findings)) => findings,
-            Err(panic) => panic_text(&*panic),
+            Err(panic) => (Code::Internal, panic_text(&*panic)),
         };
         return Err(Failure {
             pass: step.pass.name,
+            code,
             message,
             before: print_module(&module),
             rest: Pipeline(pipeline.0.iter().skip(k).cloned().collect()),
@@ -151,7 +154,7 @@ fn apply(
     target: &Target,
     verify: bool,
     original: &IndexMap<String, Vec<DerivedFact>>,
-) -> Result<(Module, Changed), String> {
+) -> Result<(Module, Changed), (Code, String)> {
     match step.pass.run {
         Run::Graph(pass) => {
             let mut next = module.clone();
@@ -185,9 +188,13 @@ fn apply(
     }
 }
 
-fn findings(d: &Diagnostics) -> String {
+/// What the verifier found; a program that only outgrew a limit in a pass is no sign of a bug.
+fn findings(d: &Diagnostics) -> (Code, String) {
+    let mut mistakes = d.0.iter().filter(|d| !d.code.is_warning());
+    let limit = mistakes.all(|d| d.code == Code::Limit);
+    let code = if limit { Code::Limit } else { Code::Internal };
     let lines: Vec<String> = d.0.iter().map(|d| format!("{}: {}", d.code, d.message)).collect();
-    lines.join("\n")
+    (code, lines.join("\n"))
 }
 
 /// The message of a caught panic.

@@ -118,11 +118,11 @@ fn some_things_are_nowhere() {
                 !prints || talks || name.ends_with("build.rs"),
                 "{at}: only the command line prints"
             );
-            let text = code.contains("\"");
-            let unsafe_code = !text
+            let quoted = code.contains('"');
+            let unsafe_code = !quoted
                 && (code.contains("unsafe {")
-                || code.contains("unsafe impl")
-                || code.contains("unsafe fn"));
+                    || code.contains("unsafe impl")
+                    || code.contains("unsafe fn"));
             let may = name.starts_with("runtime") || name == "compiler/src/jit.rs" || tests;
             assert!(!unsafe_code || may, "{at}: unsafe code is in the runtime and the JIT loader");
         }

@@ -52,11 +52,15 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         return print(bytes);
     }
     let failed = |e: std::io::Error| Failure::file(path, "write", &e);
+    // A device or a pipe is written, not replaced.
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        return std::fs::write(path, bytes).map_err(failed);
+    }
     let mut partial = path.as_os_str().to_owned();
     partial.push(format!(".{}.partial", std::process::id()));
     let partial = Path::new(&partial);
-    std::fs::write(partial, bytes).map_err(failed)?;
-    std::fs::rename(partial, path).map_err(|e| {
+    let written = std::fs::write(partial, bytes).and_then(|()| std::fs::rename(partial, path));
+    written.map_err(|e| {
         let _ = std::fs::remove_file(partial);
         failed(e)
     })

@@ -32,6 +32,9 @@ pub(crate) struct InputArgs {
 fn size(text: &str) -> Result<(String, i64), String> {
     let (name, value) = text.split_once('=').ok_or("expected SIZE=NUMBER")?;
     let value = value.trim().parse::<i64>().map_err(|e| format!("`{value}`: {e}"))?;
+    if !(0..=1 << 40).contains(&value) {
+        return Err("a size lies between 0 and 2^40".to_owned());
+    }
     Ok((name.trim().to_owned(), value))
 }
 

@@ -37,13 +37,13 @@ pub(crate) fn read_archive(path: &Path) -> Result<Vec<(String, Tensor)>, Failure
 }
 
 /// Decodes an array from a stream of at most `bytes` bytes.
-fn decode(stream: impl Read, bytes: u64) -> Result<Tensor, String> {
-    let npy = NpyFile::new(stream).map_err(|e| e.to_string())?;
+fn decode(mut stream: impl Read, bytes: u64) -> Result<Tensor, String> {
+    let (head, count) = head(&mut stream, bytes)?;
+    let npy = NpyFile::new(head.as_slice().chain(stream)).map_err(|e| e.to_string())?;
     let Stored::Plain(ty) = npy.dtype() else {
         return Err("the array has records, not numbers".to_owned());
     };
-    let count = npy.shape().iter().try_fold(1u64, |n, e| n.checked_mul(*e));
-    let needed = count.and_then(|n| n.checked_mul(ty.num_bytes().unwrap_or(1) as u64));
+    let needed = count.checked_mul(ty.num_bytes().unwrap_or(1) as u64);
     if needed.is_none_or(|n| n > bytes) {
         return Err(format!(
             "the header announces {:?} elements, the file is shorter",
@@ -67,6 +67,41 @@ fn decode(stream: impl Read, bytes: u64) -> Result<Tensor, String> {
         (TypeChar::Complex, 16) => elements::<Complex64>(npy),
         _ => Err(format!("elements of type `{ty}` are not supported")),
     }
+}
+
+/// A header longer than this is refused.
+const MAX_HEADER: u64 = 1 << 16;
+
+/// The bytes in front of the elements, and the number of elements that they announce. The header is
+/// looked at before the library reads it: that multiplies the extents without a check.
+fn head(stream: &mut impl Read, bytes: u64) -> Result<(Vec<u8>, u64), String> {
+    let cut_off = |_| "the file ends within its header".to_owned();
+    let mut head = vec![0; 8];
+    stream.read_exact(&mut head).map_err(cut_off)?;
+    if !head.starts_with(b"\x93NUMPY") {
+        return Err("this is no array: it does not begin as `.npy` files do".to_owned());
+    }
+    let width = if head.get(6) == Some(&1) { 2 } else { 4 };
+    let mut length = [0; 4];
+    stream.read_exact(&mut length[..width]).map_err(cut_off)?;
+    head.extend(&length[..width]);
+    let length = u64::from(u32::from_le_bytes(length));
+    if length > MAX_HEADER {
+        return Err(format!("the header of {length} bytes is longer than {MAX_HEADER}"));
+    }
+    let mut header = vec![0; length as usize];
+    stream.read_exact(&mut header).map_err(cut_off)?;
+    let text = String::from_utf8_lossy(&header);
+    let shape = text.split_once("'shape'").and_then(|(_, rest)| rest.split_once(')'));
+    let shape = shape.map_or("", |(shape, _)| shape);
+    let numbers = shape.split(|c: char| !c.is_ascii_digit()).filter(|n| !n.is_empty());
+    let extents: Vec<String> = numbers.map(str::to_owned).collect();
+    let parsed = extents.iter().map(|n| n.parse::<u64>().ok());
+    let count = parsed.into_iter().try_fold(1u64, |n, e| n.checked_mul(e?));
+    head.extend(header);
+    count.filter(|n| *n <= bytes).map(|n| (head, n)).ok_or_else(|| {
+        format!("the header announces [{}] elements, the file is shorter", extents.join(", "))
+    })
 }
 
 fn elements<T: Element + npyz::Deserialize>(npy: NpyFile<impl Read>) -> Result<Tensor, String> {

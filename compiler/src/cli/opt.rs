@@ -53,7 +53,7 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
     let text = files::read_text(&a.file)?;
     let replay = pipeline::replay(&text);
     let passes = a.passes.as_deref().or(replay).unwrap_or("");
-    let pipeline: Pipeline = passes.parse().map_err(tcc::Error::from)?;
+    let pipeline: Pipeline = passes.parse().map_err(|e| Failure::usage(format!("{e}")))?;
     let mut sources = Sources::default();
     let name = files::source_name(&a.file);
     let (module, warnings) = match read_module(&mut sources, &name, &text) {

@@ -113,6 +113,9 @@ impl From<RunError> for Failure {
 
 /// A failed pass: writes a text that replays it.
 pub(crate) fn reproducer(f: &pipeline::Failure) -> Failure {
+    if f.code == Code::Limit {
+        return Failure::new(Code::Limit, format!("in the pass `{}`: {}", f.pass, f.message));
+    }
     let message = format!("the pass `{}` failed: {}", f.pass, f.message);
     let text = f.reproducer();
     let path = PathBuf::from(format!("tcc-reproducer-{}.tir", std::process::id()));

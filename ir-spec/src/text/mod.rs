@@ -68,21 +68,26 @@ pub fn parse(text: &str, source: SourceId) -> (File, Diagnostics) {
 }
 
 /// True for a mistake in the grammar that a mistake in the words explains: it stands after one on
-/// the same line, or where the words of an unclosed bracket were read.
+/// the same line, is the end of that line, or where the words of an unclosed bracket were read.
 fn is_consequence(
     d: &Diagnostic,
     words: &[Diagnostic],
     mended: &[std::ops::Range<u32>],
     text: &str,
 ) -> bool {
-    let Some(at) = d.span.map(|s| s.start) else { return false };
+    let Some(Span { start: at, end, .. }) = d.span else { return false };
     let same_line = |from: u32| {
-        let between = text.get(from as usize..at as usize);
+        let between = text.get(from.min(at) as usize..from.max(at) as usize);
         between.is_some_and(|between| !between.contains('\n'))
     };
+    // The end of a line has no width; it stands behind the last word.
+    let is_end = at == end;
     d.code == Code::Parse
         && (mended.iter().any(|r| r.contains(&at))
-            || words.iter().filter_map(|w| w.span).any(|w| w.start <= at && same_line(w.start)))
+            || words
+                .iter()
+                .filter_map(|w| w.span)
+                .any(|w| (w.start <= at || is_end) && same_line(w.start)))
 }
 
 /// Notes a mistake that the parser recovered from.

@@ -264,6 +264,7 @@ pub fn tokens(text: &str, source: SourceId) -> Lexed<'_> {
             }
             Err(()) => {
                 layout.out.errors.push(unexpected_character(text.get(range).unwrap_or(""), span));
+                layout.broken = true;
                 line_start = false;
             }
         }
@@ -305,6 +306,8 @@ struct Layout<'s> {
     out: Lexed<'s>,
     open: Vec<(Token<'s>, Span)>,
     newline: bool,
+    /// The line has characters that belong to no word: the statement ends with it.
+    broken: bool,
     too_deep: bool,
 }
 
@@ -314,8 +317,13 @@ impl<'s> Layout<'s> {
             self.close_all(span.start);
         }
         let newline = std::mem::take(&mut self.newline);
-        if newline && self.in_braces() && !token.continues() {
-            self.end_statement(span.start);
+        let broken = newline && std::mem::take(&mut self.broken);
+        if newline && self.in_braces() {
+            if broken {
+                self.force_end(span.start);
+            } else if !token.continues() {
+                self.end_statement(span.start);
+            }
         }
         match token {
             Token::OpenParen | Token::OpenBracket | Token::OpenBrace => {

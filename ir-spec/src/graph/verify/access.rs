@@ -9,6 +9,9 @@ use crate::int::{Facts, IntExpr, bounds};
 use crate::scalar::{Expr, ExprPrinter, Func, Reducer, Subscript};
 use tcc_abi::DType;
 
+/// Extents do not exceed this.
+const MAX_EXTENT: i64 = 1 << 40;
+
 impl Verifier<'_> {
     /// Every affine subscript of the equation is in bounds, or a fact is derived.
     pub(super) fn accesses(&mut self, target: TensorId, e: &Equation) {
@@ -70,6 +73,12 @@ impl Verifier<'_> {
             let Subscript::Affine(i) = s else { continue };
             // A bare index over the axis's own extent is the common case.
             if i.as_var().and_then(|v| e.vars.get(v)).is_some_and(|x| x.extent == *extent) {
+                continue;
+            }
+            if i.as_constant().is_some_and(|c| c >= MAX_EXTENT) {
+                let message = format!("{what} slot {} of axis {axis}", self.show(i));
+                let d = Diagnostic::new(Code::Oob, e.span, message);
+                self.error(d.note("no extent exceeds 2^40"));
                 continue;
             }
             let last = extent - &IntExpr::constant(1) - i.clone();
