@@ -398,7 +398,12 @@ mod with_ndarray {
         }
     }
 
-    impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> From<&'a ArrayBase<S, D>> for TensorView<'a> {
+    impl<'a, T, S, D> From<&'a ArrayBase<S, D>> for TensorView<'a>
+    where
+        T: Element,
+        S: Data<Elem = T>,
+        D: Dimension,
+    {
         fn from(a: &'a ArrayBase<S, D>) -> TensorView<'a> {
             a.view().into()
         }

@@ -83,7 +83,7 @@ fn files_are_small() {
         assert!(lines <= 800 || known, "{name} has {lines} lines; split it");
         for (k, line) in text.lines().enumerate() {
             let columns = line.chars().count();
-            let literal = line.contains('"') || line.contains("http");
+            let literal = line.contains('"') || line.contains("http") || line.ends_with('\\');
             assert!(columns <= 100 || literal, "{name}:{} has {columns} columns", k + 1);
         }
     }
@@ -118,11 +118,9 @@ fn some_things_are_nowhere() {
                 !prints || talks || name.ends_with("build.rs"),
                 "{at}: only the command line prints"
             );
-            let quoted = code.contains('"');
-            let unsafe_code = !quoted
-                && (code.contains("unsafe {")
-                    || code.contains("unsafe impl")
-                    || code.contains("unsafe fn"));
+            let unsafe_code = ["unsafe {", "unsafe impl", "unsafe fn"]
+                .iter()
+                .any(|word| code.find(word).is_some_and(|at| !code[..at].ends_with('_')));
             let may = name.starts_with("runtime") || name == "compiler/src/jit.rs" || tests;
             assert!(!unsafe_code || may, "{at}: unsafe code is in the runtime and the JIT loader");
         }

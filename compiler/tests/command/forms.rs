@@ -1,5 +1,7 @@
 //! Images, texts of stages, objects, passes and reproducers.
 
+// spec: G3
+
 use crate::sandbox::{MATMUL, Sandbox};
 use tcc_ir::graph::check;
 use tcc_ir::span::Sources;

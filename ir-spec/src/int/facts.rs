@@ -76,13 +76,13 @@ impl Facts {
         if let Some(c) = goal.as_constant() {
             return c >= 0;
         }
-        // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from `16*goal >=
-        // -15`.
-        let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
-        let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
-        if has_no_negative_part(goal) {
+        if has_no_negative_part(goal) || self.is_at_least_a_fact(goal) {
             return true;
         }
+        // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from
+        // `16*goal >= -15`.
+        let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
+        let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
         let key = (goal.clone(), depth);
         if let Some(known) = memo.get(&key) {
             return *known;
@@ -90,6 +90,14 @@ impl Facts {
         let proved = self.combine(relaxed, depth, memo);
         memo.insert(key, proved);
         proved
+    }
+
+    /// True if the goal is a fact plus a constant that is not negative.
+    fn is_at_least_a_fact(&self, goal: &IntExpr) -> bool {
+        let varying = |e: &IntExpr| e.terms().len() - usize::from(e.constant_term() != 0);
+        let same_size = |f: &&IntExpr| varying(f) == varying(goal);
+        let differences = self.nonneg.iter().filter(same_size).map(|f| goal - f);
+        differences.filter_map(|d| d.as_constant()).any(|c| c >= 0)
     }
 
     fn combine(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> bool {
