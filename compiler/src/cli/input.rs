@@ -11,7 +11,7 @@ use tcc_ir::diag::Code;
 /// Where inputs come from.
 #[derive(clap::Args)]
 pub(crate) struct InputArgs {
-    /// An input: NAME=@FILE.npy, or a shape and values such as NAME=2x3xf32=1,2,3,4,5,6; one value
+    /// An input: NAME=@FILE.npy, NAME=@FILE.npz:ARRAY, or a shape and values such as NAME=2x3xf32=1,2,3,4,5,6; one value
     /// fills the tensor.
     #[arg(long = "input", value_name = "NAME=VALUE")]
     inputs: Vec<String>,
@@ -154,14 +154,21 @@ pub(crate) fn unknown(what: &str, name: &str, specs: &[TensorSpec]) -> Failure {
     Failure::usage(format!("there is no {what} `{name}`")).help(help)
 }
 
-/// A tensor as `@FILE.npy`, or as `2x3xf32=1,2,3,4,5,6`.
+/// A tensor as `@FILE.npy`, `@FILE.npz:NAME`, or `2x3xf32=1,2,3,4,5,6`.
 pub(crate) fn parse(text: &str) -> Result<Tensor, Failure> {
+    if let Some((archive, name)) = text.strip_prefix('@').and_then(|t| t.rsplit_once(".npz:")) {
+        let path = PathBuf::from(format!("{archive}.npz"));
+        let found = npy::read_archive(&path)?.into_iter().find(|(n, _)| n == name);
+        return found.map(|(_, t)| t).ok_or_else(|| {
+            Failure::new(Code::File, format!("`{}` has no array `{name}`", path.display()))
+        });
+    }
     if let Some(path) = text.strip_prefix('@') {
         return npy::read(Path::new(path));
     }
     let wrong = |m: String| {
         Failure::usage(format!("`{text}`: {m}"))
-            .help("a tensor is written @FILE.npy, or with shape and values: 2x3xf32=1,2,3,4,5,6")
+            .help("a tensor is written @FILE.npy, @FILE.npz:ARRAY, or with shape and values: 2x3xf32=1,2,3,4,5,6")
     };
     let (ty, values) = text.split_once('=').unwrap_or((text, ""));
     let mut parts: Vec<&str> = ty.split('x').collect();
