@@ -1,9 +1,9 @@
 //! Einsum equations on tensors: `tcc::einsum("ij,jk->ik", &[a, b])`.
 //!
-//! The equation becomes `.tir` text, one equation with an index for each label, and is compiled as any
-//! other program. Labels may repeat in an operand (diagonal) and in the result (embedded diagonal); a
-//! label of the result that no operand has needs a size. Equal labels have equal extents, unless
-//! [`Einsum::compat_numpy`] asks for numpy's rules.
+//! The equation becomes `.tir` text, one equation with an index for each label, and is compiled as
+//! any other program. Labels may repeat in an operand (diagonal) and in the result (embedded
+//! diagonal); a label of the result that no operand has needs a size. Equal labels have equal
+//! extents, unless [`Einsum::compat_numpy`] asks for numpy's rules.
 
 use crate::{Compiler, DType, Error, Executable, SourceError, Tensor, TensorView};
 use std::collections::HashMap;
@@ -48,7 +48,8 @@ enum Axis {
     Single,
 }
 
-/// The equation on operands of known ranks: an index for every label and every axis of the ellipsis.
+/// The equation on operands of known ranks: an index for every label and every axis of the
+/// ellipsis.
 struct Resolved {
     inputs: Vec<Vec<Axis>>,
     output: Vec<Axis>,
@@ -59,7 +60,8 @@ struct Resolved {
 }
 
 impl Einsum {
-    /// Reads an equation such as `"bij,bjk->bik"` or `"...ij,jk"`. Labels are letters of any alphabet.
+    /// Reads an equation such as `"bij,bjk->bik"` or `"...ij,jk"`. Labels are letters of any
+    /// alphabet.
     ///
     /// # Errors
     /// The text is no equation.
@@ -74,7 +76,8 @@ impl Einsum {
     ///
     /// Without `output` the result has the labels that occur once, in increasing order.
     pub fn from_labels(inputs: &[&[u32]], output: Option<&[u32]>) -> Einsum {
-        let list = |labels: &[u32]| labels.iter().map(|l| Label::Name(format!("{l:010}"))).collect();
+        let list =
+            |labels: &[u32]| labels.iter().map(|l| Label::Name(format!("{l:010}"))).collect();
         let inputs: Vec<Vec<Label>> = inputs.iter().map(|l| list(l)).collect();
         let explicit = output.is_some();
         let output = output.map_or_else(|| einsum::implicit_output(&inputs), list);
@@ -93,9 +96,9 @@ impl Einsum {
         self
     }
 
-    /// Numpy's rules where they differ: an axis of extent 1 is repeated to the extent that its label
-    /// has elsewhere; a repeated or unknown label of the result is an error; labels are the 52 ASCII
-    /// letters.
+    /// Numpy's rules where they differ: an axis of extent 1 is repeated to the extent that its
+    /// label has elsewhere; a repeated or unknown label of the result is an error; labels are the
+    /// 52 ASCII letters.
     #[must_use]
     pub fn compat_numpy(mut self) -> Einsum {
         self.numpy = true;
@@ -207,7 +210,8 @@ impl Einsum {
         if inputs.len() != operands.len() {
             let (n, found) = (inputs.len(), operands.len());
             let s = if n == 1 { "" } else { "s" };
-            return self.fails(Code::Rank, format!("the equation has {n} operand{s}, found {found}"));
+            return self
+                .fails(Code::Rank, format!("the equation has {n} operand{s}, found {found}"));
         }
         if self.numpy {
             self.numpy_rules(&inputs)?;
@@ -250,8 +254,9 @@ impl Einsum {
         Ok(resolved)
     }
 
-    /// Which indices an operand shows. Under numpy's rules, and along the ellipsis, an axis of extent
-    /// 1 becomes a broadcast one if the extent is another elsewhere; otherwise extents must agree.
+    /// Which indices an operand shows. Under numpy's rules, and along the ellipsis, an axis of
+    /// extent 1 becomes a broadcast one if the extent is another elsewhere; otherwise extents must
+    /// agree.
     fn extents(
         &self,
         axes: &mut [Vec<Axis>],
@@ -291,7 +296,8 @@ impl Einsum {
         let output = &self.equation.output;
         for (k, label) in output.iter().enumerate() {
             if output.iter().take(k).any(|l| l == label) {
-                let message = format!("numpy: the result has the label `{}` twice", show_one(label));
+                let message =
+                    format!("numpy: the result has the label `{}` twice", show_one(label));
                 return self.fails(Code::Name, message);
             }
             if *label != Label::Ellipsis && !inputs.iter().flatten().any(|l| l == label) {

@@ -63,8 +63,8 @@ impl Executable {
     /// parameters.
     ///
     /// # Errors
-    /// An input does not fit the signature, a fact does not hold, or the program stops (a subscript out
-    /// of range, a fixpoint that does not converge, an integer divided by zero).
+    /// An input does not fit the signature, a fact does not hold, or the program stops (a subscript
+    /// out of range, a fixpoint that does not converge, an integer divided by zero).
     pub fn run(&self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
         Ok(self.inner.run(inputs)?)
     }

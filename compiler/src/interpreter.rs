@@ -1,11 +1,12 @@
-//! The reference interpreter behind the interface of compiled functions: slow, and right by definition.
+//! The reference interpreter behind the interface of compiled functions: slow, and right by
+//! definition.
 
 use crate::driver::tensor_specs;
 use crate::{CallOptions, Compiler, Error, RunError, Tensor, TensorSpec, TensorView};
 use tcc_abi::Scalar;
+use tcc_ir::TensorId;
 use tcc_ir::eval::{self, Machine, Stop, Tensors, interpret};
 use tcc_ir::graph::{Function, Module, Role, check};
-use tcc_ir::TensorId;
 
 /// A function that is interpreted: the reference that compiled code is compared with.
 ///
@@ -90,8 +91,8 @@ impl Interpreter {
         for (spec, view) in self.inputs.iter().zip(inputs) {
             given.insert(spec.name.clone(), to_values(view)?);
         }
-        let checked = check(&self.module)
-            .unwrap_or_else(|d| unreachable!("the module was checked: {d:?}"));
+        let checked =
+            check(&self.module).unwrap_or_else(|d| unreachable!("the module was checked: {d:?}"));
         let results = interpret(&checked, &self.entry, Machine, &given, options.sizes)
             .map_err(|stop| Error::Run(run_error(stop)))?;
         let inouts = self.inputs.iter().filter(|s| s.role == crate::TensorRole::Inout);

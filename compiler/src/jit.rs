@@ -9,15 +9,15 @@ use cranelift_module::{FuncId, Linkage, Module, ModuleReloc, ModuleRelocTarget};
 use tcc_abi::{Import, KernelFn, RelocKind, RelocTarget};
 use tcc_runtime::Code;
 
-/// Code that cranelift-jit placed; the memory is never writable and executable at once, and is freed
-/// when this is dropped.
+/// Code that cranelift-jit placed; the memory is never writable and executable at once, and is
+/// freed when this is dropped.
 pub(crate) struct JitCode {
     module: Option<JITModule>,
     entries: Vec<KernelFn>,
 }
 
-// SAFETY: after `place` the module is never used again except to free its memory; the code itself is
-// read-only and may run on any thread.
+// SAFETY: after `place` the module is never used again except to free its memory; the code itself
+// is read-only and may run on any thread.
 unsafe impl Send for JitCode {}
 // SAFETY: see above; shared access only reads `entries`.
 unsafe impl Sync for JitCode {}
@@ -117,8 +117,12 @@ pub(crate) fn define(
                         let id = ids.get(k as usize).map_or(0, |id| id.as_u32());
                         ModuleRelocTarget::user(0, id)
                     }
-                    RelocTarget::Import(Import::FmaF32) => ModuleRelocTarget::LibCall(LibCall::FmaF32),
-                    RelocTarget::Import(Import::FmaF64) => ModuleRelocTarget::LibCall(LibCall::FmaF64),
+                    RelocTarget::Import(Import::FmaF32) => {
+                        ModuleRelocTarget::LibCall(LibCall::FmaF32)
+                    }
+                    RelocTarget::Import(Import::FmaF64) => {
+                        ModuleRelocTarget::LibCall(LibCall::FmaF64)
+                    }
                 },
                 addend: r.addend,
             })

@@ -335,9 +335,11 @@ impl Diagnostics {
 
     /// Sorts by place in the text; diagnostics without a place come last.
     pub fn sort(&mut self) {
-        self.0.sort_by_key(|d| d.span.map_or((u32::MAX, u32::MAX, 0), |s| {
-            (cranelift_entity::EntityRef::index(s.source) as u32, s.start, s.end)
-        }));
+        self.0.sort_by_key(|d| {
+            d.span.map_or((u32::MAX, u32::MAX, 0), |s| {
+                (cranelift_entity::EntityRef::index(s.source) as u32, s.start, s.end)
+            })
+        });
     }
 }
 
@@ -361,8 +363,8 @@ impl IntoIterator for Diagnostics {
     }
 }
 
-/// Diagnostics as plain text: `E-SIZE file.tir:3:12: message`, then labels, notes and help, each on a
-/// line of its own.
+/// Diagnostics as plain text: `E-SIZE file.tir:3:12: message`, then labels, notes and help, each on
+/// a line of its own.
 pub fn render_plain(diagnostics: &Diagnostics, sources: &Sources) -> String {
     let place = |s: Span| {
         let (line, column) = sources.line_column(s.source, s.start);

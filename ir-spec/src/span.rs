@@ -7,8 +7,8 @@ use cranelift_entity::entity_impl;
 pub struct SourceId(u32);
 entity_impl!(SourceId, "source");
 
-/// A byte range of a source text. Two spans always compare equal: where a construct was written is not
-/// part of what it is, so IR nodes compare without their positions.
+/// A byte range of a source text. Two spans always compare equal: where a construct was written is
+/// not part of what it is, so IR nodes compare without their positions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Span {
     /// Which text.

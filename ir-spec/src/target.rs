@@ -21,8 +21,8 @@ pub struct Target {
 /// Features of an architecture, and the names of its levels with the number of features of each.
 type Levels = (&'static str, &'static [&'static str], &'static [(&'static str, usize)]);
 
-/// Features that code may use. The x86-64 levels are those of the psABI supplement; the lowest is what
-/// every such machine of the last fifteen years has.
+/// Features that code may use. The x86-64 levels are those of the psABI supplement; the lowest is
+/// what every such machine of the last fifteen years has.
 pub const FEATURES: &[Levels] = &[
     (
         "x86_64",

@@ -1,9 +1,10 @@
 //! Work and traffic of kernels at given sizes.
 //!
 //! A flop is one addition, multiplication, division, comparison or function call on values; a fused
-//! multiply-add counts two; index arithmetic counts nothing. Bytes are those of every argument once: what
-//! a kernel moves at least. A loop whose extent depends on an outer one counts at the middle of the outer
-//! one, which is exact for triangles. Work under a condition counts as if it always held.
+//! multiply-add counts two; index arithmetic counts nothing. Bytes are those of every argument
+//! once: what a kernel moves at least. A loop whose extent depends on an outer one counts at the
+//! middle of the outer one, which is exact for triangles. Work under a condition counts as if it
+//! always held.
 
 use std::collections::HashMap;
 use tcc_ir::graph::Module;

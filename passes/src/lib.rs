@@ -1,7 +1,7 @@
 //! From IR to IR: graph passes, contraction order, lowering to loop nests.
 //!
-//! Passes do no I/O, keep no state between runs, read no environment and depend on no hash order. What
-//! needs measuring or running code takes a closure.
+//! Passes do no I/O, keep no state between runs, read no environment and depend on no hash order.
+//! What needs measuring or running code takes a closure.
 
 #![forbid(unsafe_code)]
 

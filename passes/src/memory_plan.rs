@@ -1,7 +1,7 @@
 //! Offsets of temporaries in the arena.
 //!
-//! A buffer takes the place of an earlier one of the same size in bytes that is no longer used; sizes
-//! are symbolic, so only sizes that are equal for every call share.
+//! A buffer takes the place of an earlier one of the same size in bytes that is no longer used;
+//! sizes are symbolic, so only sizes that are equal for every call share.
 
 use tcc_ir::TensorId;
 use tcc_ir::graph::Role;
@@ -48,11 +48,11 @@ pub fn plan(program: &mut Program) {
             }
         }
         for t in call.arguments.iter().chain(&call.results) {
-            let last = !calls
-                .iter()
-                .skip(k + 1)
-                .any(|c| c.arguments.contains(t) || c.results.contains(t));
-            if let (true, Some(offset)) = (last, program.buffers.get(*t).and_then(|b| b.offset.clone())) {
+            let last =
+                !calls.iter().skip(k + 1).any(|c| c.arguments.contains(t) || c.results.contains(t));
+            if let (true, Some(offset)) =
+                (last, program.buffers.get(*t).and_then(|b| b.offset.clone()))
+            {
                 let size = bytes(program, *t);
                 if !free.iter().any(|(_, o)| *o == offset) {
                     free.push((size, offset));

@@ -127,7 +127,10 @@ impl PartialEq for Pass {
     }
 }
 
-fn each(module: &mut Module, mut pass: impl FnMut(&mut tcc_ir::graph::Function) -> Changed) -> Changed {
+fn each(
+    module: &mut Module,
+    mut pass: impl FnMut(&mut tcc_ir::graph::Function) -> Changed,
+) -> Changed {
     let mut changed = false;
     for f in module.functions.values_mut() {
         changed |= pass(f).0;

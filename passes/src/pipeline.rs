@@ -1,7 +1,8 @@
 //! Pipelines: passes in order, as text, with verification and reports between them.
 //!
-//! A pipeline reads and prints as `inline_calls,order_contractions{strategy=greedy},lower`. A panic or a
-//! failed verification inside a pass is caught here; [`Failure::reproducer`] is a text that replays it.
+//! A pipeline reads and prints as `inline_calls,order_contractions{strategy=greedy},lower`. A panic
+//! or a failed verification inside a pass is caught here; [`Failure::reproducer`] is a text that
+//! replays it.
 
 use crate::graph::Changed;
 use crate::lower;
@@ -12,9 +13,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tcc_ir::diag::{Code, Diagnostics};
 use tcc_ir::graph::{Checked, DerivedFact, Module, check};
-use tcc_ir::{kernel, program};
 use tcc_ir::target::Target;
 use tcc_ir::text::print_module;
+use tcc_ir::{kernel, program};
 use thiserror::Error;
 
 /// The passes of `-O1`.
@@ -92,9 +93,11 @@ const REPLAY: &str = "// replay: tcc opt --verify-each --passes ";
 impl Failure {
     /// A text that replays the failure: the module before the pass under the pipeline's rest.
     pub fn reproducer(&self) -> String {
-        let message: String =
-            self.message.lines().map(|line| format!("// {line}\n")).collect();
-        format!("{REPLAY}'{}'\n// pass `{}` failed:\n{message}\n{}", self.rest, self.pass, self.before)
+        let message: String = self.message.lines().map(|line| format!("// {line}\n")).collect();
+        format!(
+            "{REPLAY}'{}'\n// pass `{}` failed:\n{message}\n{}",
+            self.rest, self.pass, self.before
+        )
     }
 }
 
@@ -103,8 +106,8 @@ pub fn replay(text: &str) -> Option<&str> {
     text.lines().next()?.strip_prefix(REPLAY)?.trim().strip_prefix('\'')?.strip_suffix('\'')
 }
 
-/// Runs the passes over a checked module. With `verify_each` the module is verified after every pass,
-/// otherwise after the last one and before lowering.
+/// Runs the passes over a checked module. With `verify_each` the module is verified after every
+/// pass, otherwise after the last one and before lowering.
 pub fn run(
     checked: &Checked<'_>,
     pipeline: &Pipeline,
@@ -122,9 +125,8 @@ pub fn run(
         observe(Moment::Before(step));
         let last = k + 1 == pipeline.0.len();
         let verify = verify_each || last;
-        let attempt = catch_unwind(AssertUnwindSafe(|| {
-            apply(&module, step, target, verify, &original)
-        }));
+        let attempt =
+            catch_unwind(AssertUnwindSafe(|| apply(&module, step, target, verify, &original)));
         let (code, message) = match attempt {
             Ok(Ok((next, changed))) => {
                 module = next;

@@ -185,7 +185,8 @@ impl RunError {
                 "give the read a default (`X[...]?0`) or the write `@drop`, or mend the data".into()
             }
             RunError::Diverge(_) => {
-                "give the block a `limit`, or a larger `tol`, or check that its values stay finite".into()
+                "give the block a `limit`, or a larger `tol`, or check that its values stay finite"
+                    .into()
             }
             RunError::Memory { .. } => "raise the memory budget, or run on smaller sizes".into(),
             RunError::Time(_) => "raise the time budget, or run on smaller sizes".into(),

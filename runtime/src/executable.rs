@@ -122,6 +122,9 @@ impl Executable {
     ) -> Result<Vec<Tensor>, RunError> {
         self.expect_inputs(inputs.len(), &|_| true)?;
         let started = Instant::now();
+        for (spec, v) in self.image.inputs.iter().zip(inputs) {
+            check_layout(spec, v.shape(), v.strides())?;
+        }
         let given: SmallVec<[Given<'_>; 8]> =
             inputs.iter().map(|v| (v.dtype(), v.shape())).collect();
         let resolved = resolve(&self.image, &given, options.sizes)?;
@@ -148,14 +151,15 @@ impl Executable {
                 *slot = place_mut(&mut t.view_mut());
             }
         }
-        let targets: Vec<Place> = results.iter_mut().map(|t| place_mut(&mut t.view_mut())).collect();
+        let targets: Vec<Place> =
+            results.iter_mut().map(|t| place_mut(&mut t.view_mut())).collect();
         self.execute(&resolved, &sources, &targets, options.budget, started)?;
         results.append(&mut updated);
         Ok(results)
     }
 
-    /// Runs into the caller's memory. `inputs` are those that are not `inout`, `outputs` the results
-    /// and then the `inout` tensors, which hold their old values.
+    /// Runs into the caller's memory. `inputs` are those that are not `inout`, `outputs` the
+    /// results and then the `inout` tensors, which hold their old values.
     pub fn run_into(
         &self,
         inputs: &[TensorView<'_>],
@@ -174,6 +178,9 @@ impl Executable {
             });
         }
         let (targets, updated) = outputs.split_at_mut(results);
+        for (spec, v) in self.image.outputs.iter().zip(targets.iter()) {
+            check_layout(spec, v.shape(), v.strides())?;
+        }
         let resolved = {
             let mut given: SmallVec<[Given<'_>; 8]> = SmallVec::new();
             let (mut reads, mut updates) = (inputs.iter(), updated.iter());
@@ -205,9 +212,15 @@ impl Executable {
         let mut sources = Vec::with_capacity(self.image.inputs.len());
         for spec in &self.image.inputs {
             if spec.role == TensorRole::Inout {
-                sources.extend(updates.next().map(place_mut));
+                if let Some(v) = updates.next() {
+                    check_layout(spec, v.shape(), v.strides())?;
+                    sources.push(place_mut(v));
+                }
             } else {
-                sources.extend(reads.next().map(place));
+                if let Some(v) = reads.next() {
+                    check_layout(spec, v.shape(), v.strides())?;
+                    sources.push(place(v));
+                }
             }
         }
         let targets: Vec<Place> = targets.iter_mut().map(place_mut).collect();
@@ -223,7 +236,10 @@ impl Executable {
             match slot.and_then(|k| bound.get_mut(k)) {
                 Some(slot) => *slot = Some(view.clone()),
                 None => {
-                    return Err(RunError::Shape(format!("`{name}` is no `param` of `{}`", self.name())));
+                    return Err(RunError::Shape(format!(
+                        "`{name}` is no `param` of `{}`",
+                        self.name()
+                    )));
                 }
             }
         }
@@ -263,7 +279,8 @@ impl Executable {
             return Ok(());
         }
         let plural = if names.len() == 1 { "" } else { "s" };
-        let list = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        let list =
+            if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
         Err(RunError::Arity { expected: format!("{} input{plural}{list}", names.len()), found })
     }
 
@@ -339,10 +356,12 @@ impl Executable {
         match Status::from_code(status) {
             Some(Status::Ok) => Ok(()),
             Some(Status::Index) => {
-                let mut message = format!("subscript {} of {what} is not in 0..{}", e.value, e.bound);
+                let mut message =
+                    format!("subscript {} of {what} is not in 0..{}", e.value, e.bound);
                 let vars = site.map_or(&[][..], |s| s.vars.as_slice());
                 let used = (e.rank as usize).min(ErrorRecord::MAX_POSITION);
-                for (k, (name, value)) in vars.iter().zip(e.position.iter().take(used)).enumerate() {
+                for (k, (name, value)) in vars.iter().zip(e.position.iter().take(used)).enumerate()
+                {
                     let before = if k == 0 { ", at" } else { "," };
                     message.push_str(&format!("{before} {name} = {value}"));
                 }
@@ -387,6 +406,17 @@ fn place(v: &TensorView<'_>) -> Place {
 
 fn place_mut(v: &mut TensorViewMut<'_>) -> Place {
     Place::new(v.start(), v.shape(), v.strides())
+}
+
+/// Code that was not compiled for strides gets row-major memory only.
+fn check_layout(spec: &TensorSpec, shape: &[usize], strides: &[i64]) -> Result<(), RunError> {
+    if spec.strided || is_dense(shape, strides) {
+        return Ok(());
+    }
+    Err(RunError::Shape(format!(
+        "`{}` has strides {strides:?}; this code takes row-major tensors only",
+        spec.name
+    )))
 }
 
 fn check_memory(needed: u64, budget: Budget) -> Result<(), RunError> {

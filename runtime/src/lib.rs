@@ -1,7 +1,7 @@
 //! Loads and runs what tcc compiled.
 //!
-//! Together with `tcc-abi` this is all that a deployed program links: tensors and views of the caller's
-//! memory, the arena, the loader of machine code, the checks at a call. It knows no IR.
+//! Together with `tcc-abi` this is all that a deployed program links: tensors and views of the
+//! caller's memory, the arena, the loader of machine code, the checks at a call. It knows no IR.
 
 mod buffer;
 mod error;

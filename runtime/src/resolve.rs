@@ -1,4 +1,5 @@
-//! From the shapes of a call to the values of its sizes, with the checks that the signature asks for.
+//! From the shapes of a call to the values of its sizes, with the checks that the signature asks
+//! for.
 
 use crate::RunError;
 use crate::tensor::byte_count;
@@ -37,8 +38,7 @@ pub(crate) fn resolve(
     named: &[(&str, i64)],
 ) -> Result<Resolved, RunError> {
     let count = image.sizes.len();
-    let mut r =
-        Resolver { image, given, values: vec![0; count], origins: vec![None; count] };
+    let mut r = Resolver { image, given, values: vec![0; count], origins: vec![None; count] };
     for (spec, (dtype, shape)) in image.inputs.iter().zip(given) {
         if spec.dtype != *dtype || spec.shape.len() != shape.len() {
             return Err(RunError::Shape(format!(
@@ -70,7 +70,9 @@ impl Resolver<'_> {
                 return Err(RunError::UnknownSize { name: (*name).to_owned(), known });
             };
             if *value < 0 {
-                return Err(RunError::Shape(format!("the size `{name}` is {value}, a size is not negative")));
+                return Err(RunError::Shape(format!(
+                    "the size `{name}` is {value}, a size is not negative"
+                )));
             }
             self.values[k] = *value;
             known[k] = true;

@@ -164,7 +164,7 @@ impl<'a> TensorView<'a> {
         bytes: &'a [u8],
     ) -> Result<TensorView<'a>, TensorError> {
         check_count(dtype, shape, bytes.len() / dtype.size())?;
-        if bytes.len() % dtype.size() != 0 {
+        if !bytes.len().is_multiple_of(dtype.size()) {
             return Err(TensorError::Bytes { dtype, bytes: bytes.len() });
         }
         if dtype == DType::Bool && bytes.iter().any(|b| *b > 1) {
@@ -202,11 +202,13 @@ impl<'a> TensorView<'a> {
         }
         let mut position: Shape = self.shape.iter().map(|_| 0).collect();
         for slot in target.chunks_exact_mut(size) {
-            let element: i64 =
-                position.iter().zip(&self.strides).map(|(i, s)| *i as i64 * s).sum();
+            let element: i64 = position.iter().zip(&self.strides).map(|(i, s)| *i as i64 * s).sum();
             // SAFETY: every position within the shape was checked to lie in the borrowed memory.
             let source = unsafe {
-                std::slice::from_raw_parts(self.start.offset(element as isize * size as isize), size)
+                std::slice::from_raw_parts(
+                    self.start.offset(element as isize * size as isize),
+                    size,
+                )
             };
             slot.copy_from_slice(source);
             for (i, n) in position.iter_mut().zip(&self.shape).rev() {
@@ -311,9 +313,10 @@ pub(crate) fn is_dense(shape: &[usize], strides: &[i64]) -> bool {
 /// Bytes of a tensor.
 pub(crate) fn byte_count(dtype: DType, shape: &[usize]) -> Result<usize, TensorError> {
     let empty = shape.contains(&0);
-    let count = shape.iter().filter(|n| !empty || **n != 0).try_fold(dtype.size(), |p, n| {
-        p.checked_mul(*n).filter(|b| *b <= isize::MAX as usize)
-    });
+    let count = shape
+        .iter()
+        .filter(|n| !empty || **n != 0)
+        .try_fold(dtype.size(), |p, n| p.checked_mul(*n).filter(|b| *b <= isize::MAX as usize));
     match count {
         None => Err(TensorError::TooLarge { shape: shape.to_vec() }),
         Some(_) if empty => Ok(0),
@@ -395,9 +398,7 @@ mod with_ndarray {
         }
     }
 
-    impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> From<&'a ArrayBase<S, D>>
-        for TensorView<'a>
-    {
+    impl<'a, T: Element, S: Data<Elem = T>, D: Dimension> From<&'a ArrayBase<S, D>> for TensorView<'a> {
         fn from(a: &'a ArrayBase<S, D>) -> TensorView<'a> {
             a.view().into()
         }

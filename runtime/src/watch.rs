@@ -17,8 +17,8 @@ struct Shared {
 }
 
 impl Watch {
-    /// A flag that rises after `limit`, or never. If no thread can be had, the flag never rises; the
-    /// time between kernels is still checked by the caller.
+    /// A flag that rises after `limit`, or never. If no thread can be had, the flag never rises;
+    /// the time between kernels is still checked by the caller.
     pub(crate) fn new(limit: Option<Duration>) -> Watch {
         let shared = Arc::new(Shared::default());
         if let Some(limit) = limit {

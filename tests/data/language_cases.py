@@ -311,6 +311,7 @@ TABLE = {
         run("deep", {"X": rand(1, 2, 3, 4), "G": rand(2, 4)}, lambda X, G: X * G),
         run("sums", {"X": ints(1, -9, 9, 3, 4), "Z": rand(2, 5)},
             lambda X, Z: {"Y": X.sum(1), "S": Z.sum()}),
+        run("late", {"G": rand(1, 4), "X": rand(2, 2, 3, 4)}, lambda G, X: X @ G),
         run("lifted", {"X": rand(1, 2, 3)}, lambda X: X**3),
         run("inlined", {"X": ints(1, -9, 9, 3), "W": rand(2, 3, 4)},
             lambda X, W: {"Y": X**3 + 1, "S": np.maximum((W**3).sum(1), 0)}),
@@ -323,7 +324,8 @@ TABLE = {
         run("declared", {}, lambda: 2.0 + 1.0 + 0.0),
         run("twice", {"X": rand(1, 4)}, lambda X: np.append([0.0, 0.0], X)),
         run("order", {"X": rand(1, 4)}, lambda X: (X - 3) * 2 + 1),
-        run("grid", {"lo": 1.5, "step": -0.25}, lambda lo, step: lo + step * np.arange(3), {"N": 3}),
+        run("grid", {"lo": 1.5, "step": -0.25},
+            lambda lo, step: lo + step * np.arange(3), {"N": 3}),
     ],
     "run/r12_gather": [
         run("gather", {"X": rand(1, 5, 2), "T": [4, 0, 0, 3]}, lambda X, T: X[T]),
@@ -543,7 +545,8 @@ TABLE = {
     "run/functions_exp": [
         run("main", {"X": EXP[1:-1]}, exps), run("wide", {"X": EXP[1:-1]}, exps),
         run("main", {"X": [-87.0]}, exps), run("main", {"X": [INF, -INF, NAN]}, exps),
-        run("wide", {"X": [-700.0]}, exps), run("wide", {"X": [710.0, INF, -INF, NAN, -800.0]}, exps),
+        run("wide", {"X": [-700.0]}, exps),
+        run("wide", {"X": [710.0, INF, -INF, NAN, -800.0]}, exps),
     ],
     "run/functions_log": [
         run("main", {"X": LOG}, logs), run("wide", {"X": LOG}, logs),

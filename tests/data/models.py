@@ -3,8 +3,8 @@
 Usage: python3 tests/data/models.py FOLDER     writes <name>.npz at the sizes of real models
        python3 tests/data/models.py --small    rewrites tests/data/models/<name>_small.npz
 
-An archive holds each parameter under its name, each result as `expected_<name>`, and each size that the
-call names as `size_<name>`.
+An archive holds each parameter under its name, each result as `expected_<name>`, and each size that
+the call names as `size_<name>`.
 """
 
 import os

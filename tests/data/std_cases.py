@@ -233,7 +233,8 @@ TABLE = {
         run("main", {"X": rand(1, 3, 5, low=-4, high=4)}, of_x(silu)),
         run("wide", {"X": EDGES}, of_x(silu)),
     ],
-    "std/softplus": line(softplus) + [run("wide", {"X": EDGES + [np.inf, -np.inf]}, of_x(softplus))],
+    "std/softplus": line(softplus)
+    + [run("wide", {"X": EDGES + [np.inf, -np.inf]}, of_x(softplus))],
     "std/mish": line(lambda x: x * np.tanh(softplus(x))),
     "std/gelu": [
         run("main", {"X": rand(1, 3, 5, low=-4, high=4)}, of_x(gelu)),

@@ -1,5 +1,7 @@
 //! What the suites share.
 
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
 pub mod differential;
 pub mod filetest;
 pub mod generate;

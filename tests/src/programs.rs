@@ -1,13 +1,13 @@
 //! Running programs the ways that suites compare.
 
+use tcc::{CallOptions, Compiler, Error, Executable};
 use tcc_ir::eval::{Expansions, Machine, Stop, Tensor, Tensors, bind_sizes, run_program};
 use tcc_ir::graph::{Checked, Function, Module, Role};
-use tcc::{CallOptions, Compiler, Error, Executable};
 use tcc_ir::span::Sources;
 use tcc_ir::target::Target;
-use tcc_runtime::Tensor as Memory;
 pub use tcc_passes::pipeline::DEFAULT;
 use tcc_passes::pipeline::{self, Pipeline};
+use tcc_runtime::Tensor as Memory;
 
 /// Lowers a module with the default passes.
 pub fn lower_default(checked: &Checked<'_>) -> Module {
@@ -32,8 +32,8 @@ pub fn run_kernels(
     run_program(program, &lowered.kernels, inputs, &sizes, &mut Expansions::default())
 }
 
-/// Lowers a module with the default passes and runs one function's kernels by the interpreter of the
-/// loop-nest level.
+/// Lowers a module with the default passes and runs one function's kernels by the interpreter of
+/// the loop-nest level.
 pub fn run_lowered(
     checked: &Checked<'_>,
     f: &Function,
@@ -74,10 +74,14 @@ pub fn from_memory(t: &Memory) -> Tensor<f64> {
     Tensor::from_scalars(&Machine, t.dtype(), t.shape(), &scalars)
 }
 
+/// A way to call compiled code.
+pub type Run<'r> =
+    dyn Fn(&[tcc::TensorView<'_>], &CallOptions<'_>) -> Result<Vec<Memory>, String> + 'r;
+
 /// Runs compiled code on interpreter tensors; the answer names every result, and every `inout`
 /// parameter with its new value.
 pub fn run_compiled(
-    run: &dyn Fn(&[tcc::TensorView<'_>], &CallOptions<'_>) -> Result<Vec<Memory>, String>,
+    run: &Run<'_>,
     f: &Function,
     inputs: &Tensors<f64>,
     sizes: &[(&str, i64)],

@@ -118,6 +118,14 @@ impl Writer<'_> {
                 self.lines.push(format!("{name}[i,j] = {op}[j]({body} + A[i,j])"));
                 return self.floats.push((name, vec!['N', 'M']));
             }
+            _ => return self.special(name, dtype),
+        }
+        self.floats.push((name, axes));
+    }
+
+    /// Recurrences, fixpoints, data-dependent subscripts, calls.
+    fn special(&mut self, name: String, dtype: &str) {
+        match self.rng.u8(7..14) {
             7 => {
                 // A scan, forward or backward.
                 self.lines.push(format!("let {name}: {dtype}[N + 1,M]"));
@@ -130,7 +138,7 @@ impl Writer<'_> {
                     self.lines.push(format!("{name}[i,j] = c * {name}[i+1,j] + {step}"));
                 }
                 self.lines.push(format!("{name}x[i,j] = {name}[i+1,j]"));
-                return self.floats.push((format!("{name}x"), vec!['N', 'M']));
+                self.floats.push((format!("{name}x"), vec!['N', 'M']));
             }
             8 => {
                 let head = ["fix", "fix(limit=10)"][self.rng.usize(..2)];
@@ -140,36 +148,35 @@ impl Writer<'_> {
                 self.lines.push(format!("    {name}[i,p] or= {name}[i,r] && P[r,p]"));
                 self.lines.push("}".to_owned());
                 self.lines.push(format!("{name}n[i] = sum[p]([{name}[i,p]] * V[p])"));
-                return self.floats.push((format!("{name}n"), vec!['N']));
+                self.floats.push((format!("{name}n"), vec!['N']));
             }
             9 => {
                 self.lines.push(format!("let {name}: {dtype}[M]"));
                 let drop = if self.rng.bool() { " @drop" } else { "" };
                 self.lines.push(format!("{name}[I[i]] += V[i] * c{drop}"));
-                return self.floats.push((name, vec!['M']));
+                self.floats.push((name, vec!['M']));
             }
             10 => {
                 self.lines.push(format!("{name} = einsum(\"nm,mk->kn\", A, B)"));
-                return self.floats.push((name, vec!['K', 'N']));
+                self.floats.push((name, vec!['K', 'N']));
             }
             11 => {
                 let attribute =
                     ["@acc(f64)", "@tol(1e-3)", "@exact", "@reassociate", "@budget(4KiB)"];
                 let attribute = attribute[self.rng.usize(..5)];
                 self.lines.push(format!("{name}[i] = A[i,j] * W[j] {attribute}"));
-                return self.floats.push((name, vec!['N']));
+                self.floats.push((name, vec!['N']));
             }
             12 => {
                 self.lines.push(format!("{name} = relu(A)"));
-                return self.floats.push((name, vec!['N', 'M']));
+                self.floats.push((name, vec!['N', 'M']));
             }
             _ => {
                 self.lines.push(format!("{name}[i] = argmax[j](A[i,j])"));
                 self.lines.push(format!("{name}g[i] = W[{name}[i]] + V[I[i]]?0"));
-                return self.floats.push((format!("{name}g"), vec!['N']));
+                self.floats.push((format!("{name}g"), vec!['N']));
             }
         }
-        self.floats.push((name, axes));
     }
 
     /// A value over the indices of these axes.

@@ -10,9 +10,10 @@
 //! // out Y: f32[1,3] = 0 0 2.5
 //! ```
 //!
-//! A run is `// run <function>` and lines `// size NAME = 4`, `// in NAME: TYPE[EXTENTS] = ELEMENTS`,
-//! and either `// out ...` for each result or `// error E-CODE`. Elements go on over lines that begin
-//! with `//` and four spaces; they are numbers, `inf`, `-inf`, `nan`, `true`, `false`, or `1-2.5i`.
+//! A run is `// run <function>`, lines `// size NAME = 4` and `// in NAME: TYPE[EXTENTS] =
+//! ELEMENTS`, and either `// out ...` for each result or `// error E-CODE`. Elements go on over
+//! lines that begin with `//` and four spaces. They are numbers, `inf`, `-inf`, `nan`, `true`,
+//! `false`, or `1-2.5i`.
 
 use std::fmt;
 use tcc_abi::{DType, Scalar};
@@ -148,9 +149,7 @@ fn add_entry(run: &mut Run, word: &str, rest: &str) -> Result<(), String> {
             return Err("a run has either results or one error".to_owned());
         }
         _ => {
-            return Err(format!(
-                "expected `run`, `size`, `in`, `out` or `error`, found `{word}`"
-            ));
+            return Err(format!("expected `run`, `size`, `in`, `out` or `error`, found `{word}`"));
         }
     }
     Ok(())
@@ -196,7 +195,7 @@ fn element(dtype: DType, text: &str) -> Result<Scalar, String> {
             let exponent = parts.get(..*k).is_some_and(|before| before.ends_with('e'));
             *k > 0 && matches!(c, '+' | '-') && !exponent
         };
-        let (middle, _) = parts.char_indices().filter(sign).last().ok_or_else(wrong)?;
+        let (middle, _) = parts.char_indices().rfind(sign).ok_or_else(wrong)?;
         let (re, im) = parts.split_at(middle);
         let (re, im) = (re.parse().map_err(|_| wrong())?, im.parse().map_err(|_| wrong())?);
         return Ok(Scalar::from_parts(dtype, re, im));

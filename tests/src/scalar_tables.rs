@@ -1,4 +1,5 @@
-//! Truth tables of the scalar functions (`data/scalar`) and the distance of a result from the truth.
+//! Truth tables of the scalar functions (`data/scalar`) and the distance of a result from the
+//! truth.
 
 use std::path::Path;
 use tcc_abi::{DType, Scalar};
@@ -114,8 +115,8 @@ pub fn single(func: Func, args: &[f32]) -> Point {
     Point { args: args.iter().map(scalar).collect(), want }
 }
 
-/// Ulps between a result and the truth. `u64::MAX` where only one of them is NaN, where zeros differ
-/// in sign, and where a zero, infinite or NaN argument gives another zero or infinity.
+/// Ulps between a result and the truth. `u64::MAX` where only one of them is NaN, where zeros
+/// differ in sign, and where a zero, infinite or NaN argument gives another zero or infinity.
 pub fn error(point: &Point, got: Scalar) -> u64 {
     let (g, w) = (got.to_f64(), point.want.to_f64());
     if g.is_nan() || w.is_nan() {

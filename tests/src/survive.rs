@@ -38,8 +38,8 @@ pub fn note_place(place: Option<&Location<'_>>) {
 /// Formats, diagnoses and lowers a text.
 ///
 /// # Errors
-/// The compiler panicked, a pass failed, or the formatter changed what the text says; the stage is the
-/// last one that was reached.
+/// The compiler panicked, a pass failed, or the formatter changed what the text says; the stage is
+/// the last one that was reached.
 pub fn survive(text: &str) -> (Stage, Result<(), String>) {
     let mut stage = Stage::Read;
     let outcome = catch_unwind(AssertUnwindSafe(|| run(text, &mut stage)));

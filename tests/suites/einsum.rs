@@ -1,7 +1,9 @@
 //! `tcc::einsum` on the equations of numpy, opt_einsum, jax and OMEinsum.
 //!
-//! Expected values: the golden file (computed by numpy and by hand-written loops for other semirings),
-//! and for the lists a direct summation over all index values, written here.
+//! Expected values: the golden file (computed by numpy and by hand-written loops for other
+//! semirings), and for the lists a direct summation over all index values, written here.
+
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
 
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -26,7 +28,8 @@ fn usizes(list: &Json) -> Vec<usize> {
     list.as_array().unwrap().iter().map(|v| v.as_u64().unwrap() as usize).collect()
 }
 
-/// Labels of an operand list with the ellipsis written out as the digits `0`, `1`, ... from the right.
+/// Labels of an operand list with the ellipsis written out as the digits `0`, `1`, ... from the
+/// right.
 fn spelled(eq: &str, ranks: &[usize]) -> (Vec<Vec<char>>, Vec<char>) {
     let eq: String = eq.chars().filter(|c| !c.is_whitespace()).collect();
     let (left, right) = match eq.split_once("->") {
@@ -191,7 +194,8 @@ fn opt_einsum_equations() {
         }
     }
     for case in d["broadcasting"].as_array().unwrap() {
-        let shapes: Vec<Vec<usize>> = case["shapes"].as_array().unwrap().iter().map(usizes).collect();
+        let shapes: Vec<Vec<usize>> =
+            case["shapes"].as_array().unwrap().iter().map(usizes).collect();
         check(case["eq"].as_str().unwrap(), &shapes, &none(), true);
     }
 }
@@ -205,7 +209,8 @@ fn jax_equations() {
         check(eq, &shapes_of(eq, &Json::Null, &[2, 3]), &none(), false);
     }
     for case in d["broadcasting"].as_array().unwrap() {
-        let shapes: Vec<Vec<usize>> = case["shapes"].as_array().unwrap().iter().map(usizes).collect();
+        let shapes: Vec<Vec<usize>> =
+            case["shapes"].as_array().unwrap().iter().map(usizes).collect();
         check(case["eq"].as_str().unwrap(), &shapes, &none(), true);
     }
 }
@@ -266,7 +271,8 @@ fn golden(case: &Json, key: &str, semiring: Option<&str>, dtype: DType) -> Resul
         .iter()
         .zip(case["inputs"].as_array().unwrap())
         .map(|(shape, data)| {
-            let data: Vec<i64> = data.as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
+            let data: Vec<i64> =
+                data.as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
             match dtype {
                 DType::Bool => {
                     let data: Vec<bool> = data.iter().map(|x| *x > 0).collect();
@@ -290,13 +296,17 @@ fn golden(case: &Json, key: &str, semiring: Option<&str>, dtype: DType) -> Resul
     }
     let got = e.evaluate(&compiler(), &views).map_err(fail)?;
     let want_shape = usizes(&case["out_shape"]);
-    let want: Vec<i64> = case["out"][key].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
+    let want: Vec<i64> =
+        case["out"][key].as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
     let got_values: Vec<i64> = match dtype {
         DType::Bool => got.as_slice::<bool>().unwrap().iter().map(|b| i64::from(*b)).collect(),
         _ => got.as_slice::<i64>().unwrap().to_vec(),
     };
     if got.shape() != want_shape || got_values != want {
-        return Err(format!("{eq} {key}: {:?} {got_values:?}, expected {want_shape:?} {want:?}", got.shape()));
+        return Err(format!(
+            "{eq} {key}: {:?} {got_values:?}, expected {want_shape:?} {want:?}",
+            got.shape()
+        ));
     }
     Ok(())
 }
@@ -344,7 +354,9 @@ fn mistakes_are_errors() {
     for eq in ["ij", "ii->i", "ij->iji", "ij->jij"] {
         assert!(tcc::einsum(eq, &views).is_ok(), "{eq}");
     }
-    for (eq, code) in [("ijk", "E-RANK"), ("ij,j", "E-RANK"), ("ij->k", "E-SIZE"), ("i%", "E-PARSE")] {
+    for (eq, code) in
+        [("ijk", "E-RANK"), ("ij,j", "E-RANK"), ("ij->k", "E-SIZE"), ("i%", "E-PARSE")]
+    {
         assert_eq!(tcc::einsum(eq, &views).unwrap_err().code(), code, "{eq}");
     }
     let other = values(3, 0);

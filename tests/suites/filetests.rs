@@ -1,5 +1,7 @@
 //! The text cases of `tests/cases`. `TCC_BLESS=1` rewrites what they expect.
 
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

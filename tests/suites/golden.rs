@@ -1,16 +1,18 @@
 //! The 23 programs of `tests/data/tir` give numpy's results.
 
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
+// spec: K5
+
 use serde_json::Value as Json;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use tcc_ir::eval::{Machine, Tensor, Tensors, interpret};
 use tcc_ir::graph::{Checked, Function, check};
 use tcc_ir::span::Sources;
-use tcc_tests::golden::{Golden, read};
 use tcc_passes::pipeline::panic_text;
-use tcc_tests::programs::{
-    lower_default, parts, run_image, run_jit, run_kernels, run_lowered,
-};
+use tcc_tests::golden::{Golden, read};
+use tcc_tests::programs::{lower_default, parts, run_image, run_jit, run_kernels, run_lowered};
 
 fn inputs(f: &Function, g: &Golden) -> Tensors<f64> {
     g.inputs
@@ -75,7 +77,9 @@ fn check_one(name: &str, text: &str, entry: &Json, engine: &Engine) {
 
 #[test]
 fn interpreter_gives_golden_results() {
-    check_all(&|checked, f, inputs, sizes| interpret(checked, &f.name, Machine, inputs, sizes).unwrap());
+    check_all(&|checked, f, inputs, sizes| {
+        interpret(checked, &f.name, Machine, inputs, sizes).unwrap()
+    });
 }
 
 #[test]

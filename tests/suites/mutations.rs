@@ -1,14 +1,18 @@
 //! Damaged texts never hurt the compiler: no panic, no abort, no hang, no hunger for memory.
 //!
-//! Each text is formatted, diagnosed and, if it has no mistakes, lowered. Child processes take batches
-//! of texts, so that an abort shows which text it was; that text is saved and named. By default 4,000
-//! texts run. The heavy run is
+//! Each text is formatted, diagnosed and, if it has no mistakes, lowered. Child processes take
+//! batches of texts, so that an abort shows which text it was; that text is saved and named. By
+//! default 4,000 texts run. The heavy run is
 //!
 //! ```text
 //! TCC_MUTATIONS=100000 cargo test --release -p tcc-tests --test mutations
 //! ```
 //!
 //! `TCC_MUTATIONS=first..end` runs a range of numbers.
+
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
+// spec: L3, G4
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -160,7 +164,8 @@ fn spawn(range: &Range<u64>) -> std::io::Result<(Child, Receiver<String>)> {
     Ok((child, receive))
 }
 
-/// Runs a batch in child processes: after an abort or a hang the next one takes up behind the culprit.
+/// Runs a batch in child processes: after an abort or a hang the next one takes up behind the
+/// culprit.
 fn run_batch(mut range: Range<u64>, reports: &Mutex<Vec<Report>>) -> std::io::Result<()> {
     while !range.is_empty() {
         let (mut child, lines) = spawn(&range)?;

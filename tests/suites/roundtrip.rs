@@ -1,5 +1,7 @@
 //! Text reads back: `parse(print(x)) == x` at every level.
 
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
 use std::path::{Path, PathBuf};
 use tcc_ir::graph::{Module, check};
 use tcc_ir::span::Sources;
@@ -188,4 +190,70 @@ fn formatting_keeps_meaning_and_comments() {
             assert!(a == b, "case {n}\n{text}\n{once}");
         }
     }
+}
+
+#[test]
+fn damaged_texts_are_refused_without_panic() {
+    let mut rng = fastrand::Rng::with_seed(6);
+    let words = [
+        "for",
+        "block",
+        "in",
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "@",
+        "=",
+        "0",
+        "N",
+        "9".repeat(30).leak(),
+        "-",
+        "/",
+        "%",
+        "init",
+        "else",
+        "..",
+        "min(N, 0)",
+        "where",
+        "require",
+        "\n",
+    ];
+    for _ in 0..600 {
+        let (program, kernels) = random::program(&mut rng);
+        let mut text = tcc_ir::program::print_program(&program);
+        for k in &kernels {
+            let loops: Vec<String> = k.vars.values().cloned().collect();
+            let schedule = random::schedule(&mut rng, &k.name, &loops);
+            text.push_str(&tcc_ir::kernel::print_kernel(k));
+            text.push_str(&tcc_ir::schedule::print_schedule(&schedule));
+        }
+        for _ in 0..1 + rng.usize(..3) {
+            let spaces: Vec<usize> = text.match_indices(' ').map(|(at, _)| at).collect();
+            let (from, to) = (spaces[rng.usize(..spaces.len())], spaces[rng.usize(..spaces.len())]);
+            let word = words[rng.usize(..words.len())];
+            match rng.u8(..3) {
+                0 => text.insert_str(from, &format!(" {word}")),
+                1 => text.replace_range(from..=from, word),
+                _ if from < to && to - from < 40 => text.replace_range(from..to, " "),
+                _ => {}
+            }
+        }
+        if let Ok(module) = parse_kernel(&text) {
+            let _ = tcc_passes::schedule::apply_all(&module);
+        }
+    }
+}
+
+#[test]
+fn nesting_is_limited() {
+    let nested = |n: usize| {
+        let (open, close) = ("if true {\n".repeat(n), "}\n".repeat(n));
+        parse_kernel(&format!("kernel k(A: f32[N]) -> (C: f32[N]) {{\n{open}{close}}}\n"))
+    };
+    assert!(nested(200).is_ok());
+    let message = nested(50_000).unwrap_err();
+    assert!(message.starts_with("E-LIMIT"), "{message}");
 }

@@ -1,5 +1,7 @@
 //! Every file of `tests/cases/run` and `tests/cases/std` gives the results that it states.
 
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use tcc_abi::{DType, Scalar};
@@ -128,6 +130,16 @@ fn stop_text(stop: &Stop) -> String {
         Stop::Limit(_) | Stop::Undecided => Code::Limit,
     };
     format!("{code}: {stop}")
+}
+
+#[test]
+fn every_library_function_has_a_case() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/std");
+    for name in tcc_ir::library::names() {
+        let text = std::fs::read_to_string(folder.join(format!("{name}.tir")));
+        let text = text.unwrap_or_else(|_| panic!("no case for `{name}`"));
+        assert!(text.contains(&format!("{name}(")), "the case of `{name}` does not call it");
+    }
 }
 
 #[test]

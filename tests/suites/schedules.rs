@@ -1,5 +1,7 @@
 //! Every legal schedule preserves value: random schedules of small kernels, by the interpreter.
 
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
 use fastrand::Rng;
 use tcc_abi::{DType, Scalar};
 use tcc_ir::eval::{Expansions, Machine, Tensor, run_kernel};
@@ -188,4 +190,25 @@ fn legal_schedules_preserve_values() {
         }
         assert!(applied > 20 && refused > 20, "{}: {applied} {refused}", kernel.name);
     }
+}
+
+#[test]
+fn schedules_of_any_kernel_verify_or_are_refused() {
+    let mut rng = Rng::with_seed(7);
+    let mut applied = 0;
+    for n in 0..1000 {
+        let kernel = random::kernel(&mut rng, "k");
+        if verify(&kernel).is_err() {
+            continue;
+        }
+        let schedule = random::schedule(&mut rng, "k", &loops(&kernel));
+        if let Ok(scheduled) = apply(&kernel, &schedule) {
+            let text = print_kernel(&scheduled);
+            let back = read_module(&mut Sources::default(), "k.tir", &text);
+            let back = back.unwrap_or_else(|d| panic!("case {n}: {d:?}\n{text}"));
+            assert_eq!(print_kernel(&back.0.kernels["k"]), text, "case {n}");
+            applied += 1;
+        }
+    }
+    assert!(applied > 50, "only {applied} schedules are legal");
 }

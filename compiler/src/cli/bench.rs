@@ -100,7 +100,8 @@ impl<'a> Call<'a> {
         sizes: &'a [(&'a str, i64)],
     ) -> Result<Call<'a>, Failure> {
         let all: Vec<TensorView<'_>> = tensors.iter().map(Tensor::view).collect();
-        let results = executable.run_with(&all, &CallOptions { sizes, ..CallOptions::default() })?;
+        let results =
+            executable.run_with(&all, &CallOptions { sizes, ..CallOptions::default() })?;
         let specs = executable.inputs();
         let inouts = || specs.iter().filter(|s| s.role == TensorRole::Inout);
         let names = executable.outputs().iter().chain(inouts()).map(|s| s.name.clone()).collect();

@@ -45,8 +45,8 @@ pub(crate) fn source_name(path: &Path) -> String {
     if path == Path::new("-") { "<stdin>".to_owned() } else { path.display().to_string() }
 }
 
-/// Writes a file as a whole, or stdout for `-`: a file that exists is replaced only when all bytes are
-/// written.
+/// Writes a file as a whole, or stdout for `-`: a file that exists is replaced only when all bytes
+/// are written.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     if path == Path::new("-") {
         return print(bytes);

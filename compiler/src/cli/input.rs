@@ -199,9 +199,9 @@ fn element(dtype: DType, word: &str) -> Option<Scalar> {
     if dtype.is_complex() {
         let (re, im) = match word.strip_suffix(['i', 'j']) {
             Some(rest) => {
-                let at = rest.rfind(['+', '-']).filter(|at| {
-                    *at > 0 && !rest.get(..*at).unwrap_or("").ends_with(['e', 'E'])
-                });
+                let at = rest
+                    .rfind(['+', '-'])
+                    .filter(|at| *at > 0 && !rest.get(..*at).unwrap_or("").ends_with(['e', 'E']));
                 rest.split_at(at.unwrap_or(0))
             }
             None => (word, "0"),

@@ -1,7 +1,9 @@
-//! The command line: one file per command. Only here are files read and written and errors rendered.
+//! The command line: one file per command. Only here are files read and written and errors
+//! rendered.
 //!
-//! Exit codes: 0 success, 1 a mistake in a program or its inputs, 2 a wrong command line, 3 a result that
-//! differs from the expected one, 4 refused by a limit or not supported, 101 a bug in tcc.
+//! Exit codes: 0 success, 1 a mistake in a program or its inputs, 2 a wrong command line, 3 a
+//! result that differs from the expected one, 4 refused by a limit or not supported, 101 a bug in
+//! tcc.
 
 mod bench;
 mod check;

@@ -1,7 +1,7 @@
 //! Tensors in `.npy` and `.npz` files, by npyz and zip.
 //!
-//! bf16 has no type in these files: it is written as f32, which holds it exactly, and f32 is read as bf16
-//! where a parameter asks for it.
+//! bf16 has no type in these files: it is written as f32, which holds it exactly, and f32 is read
+//! as bf16 where a parameter asks for it.
 
 use super::report::Failure;
 use half::f16;
@@ -45,7 +45,10 @@ fn decode(mut stream: impl Read, bytes: u64) -> Result<Tensor, String> {
     };
     let needed = count.checked_mul(ty.num_bytes().unwrap_or(1) as u64);
     if needed.is_none_or(|n| n > bytes) {
-        return Err(format!("the header announces {:?} elements, the file is shorter", npy.shape()));
+        return Err(format!(
+            "the header announces {:?} elements, the file is shorter",
+            npy.shape()
+        ));
     }
     match (ty.type_char(), ty.size_field()) {
         (TypeChar::Bool, 1) => elements::<bool>(npy),
@@ -114,8 +117,7 @@ fn elements<T: Element + npyz::Deserialize>(npy: NpyFile<impl Read>) -> Result<T
 
 /// The row-major elements of the transpose of a row-major tensor.
 fn transposed<T: Copy>(values: &[T], shape: &[usize]) -> Vec<T> {
-    let strides: Vec<usize> =
-        (0..shape.len()).map(|k| shape[k + 1..].iter().product()).collect();
+    let strides: Vec<usize> = (0..shape.len()).map(|k| shape[k + 1..].iter().product()).collect();
     let mut position = vec![0; shape.len()];
     let mut out = Vec::with_capacity(values.len());
     for _ in 0..values.len() {

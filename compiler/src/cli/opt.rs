@@ -71,7 +71,8 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
     // A panic inside of a pass is caught and told below, with the reproducer.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let result = pipeline::run(&checked, &pipeline, compiler.target(), each, &mut |m| watch.note(a, m));
+    let result =
+        pipeline::run(&checked, &pipeline, compiler.target(), each, &mut |m| watch.note(a, m));
     std::panic::set_hook(hook);
     files::print(watch.printed.as_bytes())?;
     let module = match result {

@@ -119,12 +119,10 @@ pub(crate) fn reproducer(f: &pipeline::Failure) -> Failure {
     let message = format!("the pass `{}` failed: {}", f.pass, f.message);
     let text = f.reproducer();
     let path = PathBuf::from(format!("tcc-reproducer-{}.tir", std::process::id()));
-    let written = std::fs::write(&path, &text)
-        .map(|()| path.clone())
-        .or_else(|_| {
-            let path = std::env::temp_dir().join(&path);
-            std::fs::write(&path, &text).map(|()| path)
-        });
+    let written = std::fs::write(&path, &text).map(|()| path.clone()).or_else(|_| {
+        let path = std::env::temp_dir().join(&path);
+        std::fs::write(&path, &text).map(|()| path)
+    });
     let help = match written {
         Ok(path) => format!("this is a bug in tcc; `tcc opt {}` replays it", path.display()),
         Err(e) => format!("this is a bug in tcc; the reproducer cannot be written: {e}"),
@@ -138,7 +136,10 @@ pub(crate) fn panicked(info: &std::panic::PanicHookInfo<'_>) {
     let text = pipeline::panic_text(info.payload());
     let place = info.location().map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
     let mut err = std::io::stderr().lock();
-    let _ = writeln!(err, "internal error: {text}{place}\n  = help: this is a bug in tcc; please report it with the input");
+    let _ = writeln!(
+        err,
+        "internal error: {text}{place}\n  = help: this is a bug in tcc; please report it with the input"
+    );
 }
 
 /// Writes diagnostics to stderr.

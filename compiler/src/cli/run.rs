@@ -130,7 +130,7 @@ impl Loaded {
 }
 
 pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
-    let equation = is_equation(&a.program).then(|| a.program.as_str());
+    let equation = is_equation(&a.program).then_some(a.program.as_str());
     let (loaded, tensors) = match equation {
         Some(text) => equation_and_inputs(a, text)?,
         None => {
@@ -189,8 +189,8 @@ fn load(a: &Args, form: Form) -> Result<Loaded, Failure> {
         if a.engine == Engine::Interp {
             return Err(Failure::usage("an image has machine code only; `--engine jit` runs it"));
         }
-        let image = Image::from_bytes(&bytes)
-            .map_err(|e| tcc::Error::from(tcc::LoadError::from(e)))?;
+        let image =
+            Image::from_bytes(&bytes).map_err(|e| tcc::Error::from(tcc::LoadError::from(e)))?;
         let executable = tcc_runtime::Executable::load(image).map_err(tcc::Error::from)?;
         return Ok(Loaded::Image(Box::new(executable)));
     }
@@ -221,9 +221,9 @@ pub(crate) fn compile(compiler: &Compiler, text: &str, form: Form) -> Result<Exe
 fn write(a: &Args, results: &[(String, Tensor)]) -> Result<(), Failure> {
     let mut silent = !a.expected.is_empty();
     for text in &a.outputs {
-        let (name, path) = text.split_once("=@").ok_or_else(|| {
-            Failure::usage(format!("`--output {text}`: expected NAME=@FILE.npy"))
-        })?;
+        let (name, path) = text
+            .split_once("=@")
+            .ok_or_else(|| Failure::usage(format!("`--output {text}`: expected NAME=@FILE.npy")))?;
         files::write(Path::new(path), &npy::encode(find(results, name)?)?)?;
         silent = true;
     }
@@ -234,8 +234,11 @@ fn write(a: &Args, results: &[(String, Tensor)]) -> Result<(), Failure> {
             _ if archive => npy::encode_archive(results)?,
             [(_, t)] => npy::encode(t)?,
             _ => {
-                let message =
-                    format!("`{}` holds one result, the program has {}", path.display(), results.len());
+                let message = format!(
+                    "`{}` holds one result, the program has {}",
+                    path.display(),
+                    results.len()
+                );
                 return Err(Failure::usage(message)
                     .help("name a `.npz` file, or each result: `--output NAME=@FILE.npy`"));
             }
@@ -292,9 +295,8 @@ fn difference(name: &str, got: &Tensor, want: &Tensor, rtol: f64, atol: f64) -> 
         g == w || (g.is_nan() && w.is_nan()) || (g - w).abs() <= atol + rtol * w.abs()
     };
     let (g, w) = (parts(got), parts(want));
-    let wrong: Vec<usize> = (0..g.len())
-        .filter(|k| !(close(g[*k].0, w[*k].0) && close(g[*k].1, w[*k].1)))
-        .collect();
+    let wrong: Vec<usize> =
+        (0..g.len()).filter(|k| !(close(g[*k].0, w[*k].0) && close(g[*k].1, w[*k].1))).collect();
     let first = *wrong.first()?;
     let worst = wrong.iter().map(|k| (g[*k].0 - w[*k].0).hypot(g[*k].1 - w[*k].1));
     let worst = worst.fold(0.0, f64::max);

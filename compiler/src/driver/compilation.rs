@@ -7,12 +7,11 @@ use crate::backend::{ObjectCode, Target};
 use crate::jit::JitCode;
 use crate::object;
 use indexmap::IndexMap;
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use tcc_abi::Image;
-use tcc_ir::diag::Diagnostics;
 use tcc_ir::SizeId;
+use tcc_ir::diag::Diagnostics;
 use tcc_ir::graph::{Function, Module};
 use tcc_ir::int::Symbol;
 use tcc_ir::kernel::{Kernel, print_kernel};
@@ -142,8 +141,8 @@ impl Compilation {
         &self.lowered
     }
 
-    /// Edits the kernels before code is made of them, for experiments with schedules and for tests of
-    /// testing itself. The program that calls them stays, so their signatures must.
+    /// Edits the kernels before code is made of them, for experiments with schedules and for tests
+    /// of testing itself. The program that calls them stays, so their signatures must.
     #[must_use]
     pub fn map_kernels(mut self, edit: impl FnOnce(&mut IndexMap<String, Kernel>)) -> Compilation {
         edit(&mut self.lowered.kernels);
@@ -202,9 +201,7 @@ impl Compilation {
     }
 
     fn link(&self, code: &ObjectCode) -> Image {
-        let names = self.lowered.kernels.keys().enumerate();
-        let numbers: HashMap<&str, u32> = names.map(|(k, n)| (n.as_str(), k as u32)).collect();
-        link::image(self.function(), self.program(), &numbers, code)
+        link::image(self.function(), self.program(), &self.lowered.kernels, code)
     }
 
     /// Compiles into the memory of this process.
@@ -225,7 +222,8 @@ impl Compilation {
         Ok(image)
     }
 
-    /// An object file with one symbol per kernel, `extern "C" fn(*const tcc_abi::KernelCall) -> i32`.
+    /// An object file with one symbol per kernel,
+    /// `extern "C" fn(*const tcc_abi::KernelCall) -> i32`.
     ///
     /// # Errors
     /// The back end does not support the target or a construct.

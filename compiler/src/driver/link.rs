@@ -2,6 +2,7 @@
 
 use crate::backend::ObjectCode;
 use cranelift_entity::EntityRef;
+use indexmap::IndexMap;
 use std::collections::HashMap;
 use tcc_abi::{
     Argument, BufferSpec, CodeImage, DerivedFact, Image, KernelCode, Reloc, RelocTarget, SizeExpr,
@@ -9,17 +10,18 @@ use tcc_abi::{
 };
 use tcc_ir::graph::{Function, FunctionNames, Role, sizes};
 use tcc_ir::int::{IntExpr, display};
+use tcc_ir::kernel::{Kernel, Scope};
 use tcc_ir::program::{Guard, Program, ProgramNames};
 use tcc_ir::target::Target;
 use tcc_ir::{SizeId, TensorId};
 use tcc_passes::memory_plan;
 
-/// The image of a program without code. `f` is the function it was made from, `kernels` the numbers
-/// of the kernels by name.
+/// The image of a program without code. `f` is the function it was made from, `kernels`
+/// those that it calls, in the order of the code.
 pub(crate) fn image(
     f: &Function,
     program: &Program,
-    kernels: &HashMap<&str, u32>,
+    kernels: &IndexMap<String, Kernel>,
     code: &ObjectCode,
 ) -> Image {
     let size = |e: &IntExpr| e.to_size_expr(&|s: SizeId| s.index() as u32);
@@ -39,11 +41,11 @@ pub(crate) fn image(
     };
     for t in &program.params {
         places.insert(*t, Argument::Input(image.inputs.len() as u32));
-        image.inputs.push(spec(program, *t, &size));
+        image.inputs.push(spec(program, kernels, *t, &size));
     }
     for t in &program.results {
         places.insert(*t, Argument::Output(image.outputs.len() as u32));
-        image.outputs.push(spec(program, *t, &size));
+        image.outputs.push(spec(program, kernels, *t, &size));
     }
     for (t, b) in program.buffers.iter() {
         if let Some(offset) = &b.offset {
@@ -56,8 +58,8 @@ pub(crate) fn image(
     for c in &program.calls {
         let all = c.arguments.iter().chain(&c.results);
         let arguments = all.filter_map(|t| places.get(t).copied()).collect();
-        if let Some(kernel) = kernels.get(c.kernel.as_str()) {
-            image.steps.push(Step { kernel: *kernel, arguments });
+        if let Some(kernel) = kernels.get_index_of(&c.kernel) {
+            image.steps.push(Step { kernel: kernel as u32, arguments });
         }
     }
     image
@@ -103,6 +105,7 @@ pub(crate) fn tensor_specs(f: &Function, tensors: &[TensorId]) -> Vec<TensorSpec
             shape: t.shape.iter().map(size).collect(),
             shape_text: t.shape.iter().map(|e| display(e, &names).to_string()).collect(),
             role: role(t.role),
+            strided: true,
         })
     };
     tensors.iter().filter_map(one).collect()
@@ -117,7 +120,22 @@ fn role(role: Role) -> TensorRole {
     }
 }
 
-fn spec(p: &Program, t: TensorId, size: &dyn Fn(&IntExpr) -> SizeExpr) -> TensorSpec {
+/// True if every kernel that gets the tensor takes any strides.
+fn takes_strides(p: &Program, kernels: &IndexMap<String, Kernel>, t: TensorId) -> bool {
+    p.calls.iter().all(|c| {
+        let Some(kernel) = kernels.get(&c.kernel) else { return false };
+        let pairs = c.arguments.iter().chain(&c.results).zip(kernel.arguments());
+        let scope = |b: TensorId| kernel.buffers.get(b).map(|b| b.scope);
+        pairs.filter(|(a, _)| **a == t).all(|(_, b)| scope(b) == Some(Scope::Strided))
+    })
+}
+
+fn spec(
+    p: &Program,
+    kernels: &IndexMap<String, Kernel>,
+    t: TensorId,
+    size: &dyn Fn(&IntExpr) -> SizeExpr,
+) -> TensorSpec {
     let Some(b) = p.buffers.get(t) else { unreachable!("{t} is a buffer of the program") };
     let names = ProgramNames(p);
     TensorSpec {
@@ -126,6 +144,7 @@ fn spec(p: &Program, t: TensorId, size: &dyn Fn(&IntExpr) -> SizeExpr) -> Tensor
         shape: b.shape.iter().map(size).collect(),
         shape_text: b.shape.iter().map(|e| display(e, &names).to_string()).collect(),
         role: role(b.role),
+        strided: takes_strides(p, kernels, t),
     }
 }
 

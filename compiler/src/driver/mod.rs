@@ -3,8 +3,8 @@
 mod compilation;
 mod link;
 
-pub(crate) use link::tensor_specs;
 pub use compilation::{Compilation, Cost, Stage};
+pub(crate) use link::tensor_specs;
 
 use crate::backend::Target;
 use crate::{Error, Executable};
@@ -166,7 +166,11 @@ impl Compiler {
             Some(name) => {
                 let message = format!("the text has no function `{name}`");
                 let d = Diagnostic::plain(Code::Name, message);
-                Err(if module.entries.is_empty() { d } else { d.help(format!("it has {}", names())) })
+                Err(if module.entries.is_empty() {
+                    d
+                } else {
+                    d.help(format!("it has {}", names()))
+                })
             }
             None => module.entries.last().cloned().ok_or_else(|| {
                 Diagnostic::plain(Code::Name, "the text has no function to compile")

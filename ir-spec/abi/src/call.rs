@@ -1,7 +1,7 @@
 //! What a compiled kernel receives and what it answers.
 
-/// The arguments of one kernel call. A kernel is `extern "C" fn(*const KernelCall) -> i32`; the result
-/// is a [`Status`]. All arrays belong to the caller and outlive the call.
+/// The arguments of one kernel call. A kernel is `extern "C" fn(*const KernelCall) -> i32`; the
+/// result is a [`Status`]. All arrays belong to the caller and outlive the call.
 #[repr(C)]
 #[derive(Debug)]
 pub struct KernelCall {

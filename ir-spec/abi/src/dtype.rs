@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The element type of a tensor. `Display` and [`DType::parse`] use the spelling of the `.tir` text.
+/// The element type of a tensor. `Display` and [`DType::parse`] use the spelling of the `.tir`
+/// text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DType {
     /// IEEE binary64.

@@ -1,7 +1,7 @@
 //! The image: everything a deployed program needs, without the compiler.
 //!
-//! An image is a header (magic, format version, checksum) and a `postcard` payload. It is trusted like
-//! an executable file: the checksum finds accidents, not attacks.
+//! An image is a header (magic, format version, checksum) and a `postcard` payload. It is trusted
+//! like an executable file: the checksum finds accidents, not attacks.
 
 use crate::{DType, SizeExpr};
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,8 @@ pub struct TensorSpec {
     pub shape_text: Vec<String>,
     /// What the caller may expect of it.
     pub role: TensorRole,
+    /// True if the code takes any strides; otherwise only row-major memory without gaps.
+    pub strided: bool,
 }
 
 /// How a call treats an input or result.

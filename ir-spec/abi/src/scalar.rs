@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One element of a tensor: a type and its bits (little-endian in the low bytes; a complex number
-/// holds its real part in the low half). Equality and hashing are those of the bits, so a NaN equals
-/// itself and `0.0` differs from `-0.0`.
+/// holds its real part in the low half). Equality and hashing are those of the bits, so a NaN
+/// equals itself and `0.0` differs from `-0.0`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Scalar {
     dtype: DType,
@@ -35,7 +35,8 @@ impl Scalar {
         Scalar { dtype, bits: real_bits(dtype.real_part(), value) }
     }
 
-    /// An integer in the given type: integers wrap modulo 2^width, floats round once, bool is `!= 0`.
+    /// An integer in the given type: integers wrap modulo 2^width, floats round once, bool is
+    /// `!= 0`.
     pub fn from_i128(dtype: DType, value: i128) -> Scalar {
         if dtype == DType::Bool {
             return Scalar { dtype, bits: u128::from(value != 0) };
@@ -128,10 +129,21 @@ fn real_bits(part: DType, value: f64) -> u128 {
     match part {
         DType::F64 => u128::from(value.to_bits()),
         DType::F32 => u128::from((value as f32).to_bits()),
-        DType::F16 => u128::from(f16::from_f64(value).to_bits()),
-        DType::BF16 => u128::from(bf16::from_f64(value).to_bits()),
+        DType::F16 => u128::from(f16::from_f32(to_odd(value)).to_bits()),
+        DType::BF16 => u128::from(bf16::from_f32(to_odd(value)).to_bits()),
         other => panic!("{other} has no floating representation here"),
     }
+}
+
+/// Rounded to the neighbour with an odd last bit unless exact, so that rounding the result to a
+/// shorter type rounds `value` once.
+fn to_odd(value: f64) -> f32 {
+    let near = value as f32;
+    if f64::from(near) == value || !near.is_finite() || near.to_bits() & 1 == 1 {
+        return near;
+    }
+    let outward = f64::from(near).abs() < value.abs();
+    f32::from_bits(if outward { near.to_bits() + 1 } else { near.to_bits() - 1 })
 }
 
 fn real_value(part: DType, bits: u128) -> f64 {
@@ -192,6 +204,19 @@ mod tests {
         assert_eq!(Scalar::from_f64(DType::U32, -3.5).to_i128(), 0);
         assert_eq!(Scalar::from_f64(DType::I32, f64::NAN).to_i128(), 0);
         assert_eq!(Scalar::from_f64(DType::I32, -2.9).to_i128(), -2);
+    }
+
+    #[test]
+    fn short_floats_round_once() {
+        // Just above a tie, by less than the last bit of a single float.
+        let tie = 1.0 + f64::powi(2.0, -8);
+        let up = 1.0 + f64::powi(2.0, -7);
+        assert_eq!(Scalar::from_f64(DType::BF16, tie).to_f64(), 1.0);
+        assert_eq!(Scalar::from_f64(DType::BF16, tie + f64::powi(2.0, -50)).to_f64(), up);
+        let tie = -1.0 - f64::powi(2.0, -11);
+        assert_eq!(Scalar::from_f64(DType::F16, tie).to_f64(), -1.0);
+        let below = -1.0 - f64::powi(2.0, -10);
+        assert_eq!(Scalar::from_f64(DType::F16, tie - f64::powi(2.0, -45)).to_f64(), below);
     }
 
     #[test]

@@ -102,7 +102,8 @@ fn apply(op: SizeOp, a: i64, b: i64) -> Result<i64, SizeError> {
     checked.ok_or(SizeError::TooLarge)
 }
 
-/// Floor of `a / b`, or `None` for a zero divisor. Both are within [`SIZE_LIMIT`], so nothing overflows.
+/// Floor of `a / b`, or `None` for a zero divisor. Both are within [`SIZE_LIMIT`], so nothing
+/// overflows.
 fn floor_div(a: i64, b: i64) -> Option<i64> {
     let q = a.checked_div(b)?;
     Some(if a % b != 0 && (a < 0) != (b < 0) { q - 1 } else { q })
@@ -127,7 +128,10 @@ mod tests {
         let square = SizeExpr(vec![Size(0), Size(0), Mul]);
         assert_eq!(square.eval(&[1 << 31]), Err(SizeError::TooLarge));
         assert_eq!(square.eval(&[1 << 29]), Ok(1 << 58));
-        assert_eq!(SizeExpr(vec![Const(1), Const(0), Div]).eval(&[]), Err(SizeError::DivisionByZero));
+        assert_eq!(
+            SizeExpr(vec![Const(1), Const(0), Div]).eval(&[]),
+            Err(SizeError::DivisionByZero)
+        );
         assert_eq!(SizeExpr(vec![Sub]).eval(&[]), Err(SizeError::Malformed));
         assert_eq!(SizeExpr(vec![Size(3)]).eval(&[]), Err(SizeError::Malformed));
     }

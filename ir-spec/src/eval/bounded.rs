@@ -10,8 +10,8 @@ use tcc_abi::{DType, Scalar};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bounded;
 
-/// A number, a bound on how far a computed value may be from it, and the sum of the magnitudes of the
-/// terms it is a sum of.
+/// A number, a bound on how far a computed value may be from it, and the sum of the magnitudes of
+/// the terms it is a sum of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BoundedFloat {
     /// The value in double precision.
@@ -49,6 +49,15 @@ fn storage_unit(dtype: DType) -> f64 {
 
 fn tiny(dtype: DType) -> f64 {
     if dtype.compute() == DType::F32 { f64::powi(2.0, -149) } else { f64::from_bits(1) }
+}
+
+/// The least positive value of the type itself.
+fn storage_tiny(dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => f64::powi(2.0, -24),
+        DType::BF16 => f64::powi(2.0, -133),
+        _ => tiny(dtype),
+    }
 }
 
 impl Domain for Bounded {
@@ -114,7 +123,8 @@ impl Domain for Bounded {
             return *x;
         }
         let rounded = Scalar::from_f64(dtype, x.value).to_f64();
-        let own = if rounded == x.value { 0.0 } else { storage_unit(dtype) * x.value.abs() };
+        let own = storage_unit(dtype) * x.value.abs() + storage_tiny(dtype);
+        let own = if rounded == x.value && x.error == 0.0 { 0.0 } else { own };
         BoundedFloat { error: x.error + own, ..BoundedFloat::new(dtype, x.value, 0.0) }
     }
 
@@ -129,7 +139,8 @@ impl Domain for Bounded {
         }
     }
 
-    /// A sum of n terms, in any order and grouping, is within n units of the sum of their magnitudes.
+    /// A sum of n terms, in any order and grouping, is within n units of the sum of their
+    /// magnitudes.
     fn accumulate(
         &self,
         reducer: Reducer,

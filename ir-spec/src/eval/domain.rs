@@ -18,12 +18,8 @@ pub trait Domain {
     fn approximate(&self, x: &Self::Float) -> f64;
 
     /// A real function of real arguments; `dtype` is their type.
-    fn function(
-        &self,
-        func: Func,
-        dtype: DType,
-        args: &[Self::Float],
-    ) -> Result<Self::Float, Stop>;
+    fn function(&self, func: Func, dtype: DType, args: &[Self::Float])
+    -> Result<Self::Float, Stop>;
 
     /// How two numbers compare; `None` if one is NaN.
     fn compare(&self, a: &Self::Float, b: &Self::Float) -> Result<Option<Ordering>, Stop>;
@@ -32,7 +28,7 @@ pub trait Domain {
     fn round(&self, dtype: DType, x: &Self::Float) -> Self::Float;
 
     /// An integer rounded to a floating type.
-    fn from_int(&self, dtype: DType, value: i128) -> Self::Float {
+    fn integer(&self, dtype: DType, value: i128) -> Self::Float {
         self.constant(dtype, Scalar::from_i128(dtype, value).to_f64())
     }
 
@@ -184,8 +180,20 @@ fn binary(func: Func, x: f64, y: f64) -> f64 {
         Func::Div => x / y,
         Func::Rem => (-(x / y).floor()).mul_add(y, x),
         Func::Min | Func::Max if x.is_nan() || y.is_nan() => f64::NAN,
-        Func::Min if x == y => if x.is_sign_negative() { x } else { y },
-        Func::Max if x == y => if x.is_sign_positive() { x } else { y },
+        Func::Min if x == y => {
+            if x.is_sign_negative() {
+                x
+            } else {
+                y
+            }
+        }
+        Func::Max if x == y => {
+            if x.is_sign_positive() {
+                x
+            } else {
+                y
+            }
+        }
         Func::Min => x.min(y),
         Func::Max => x.max(y),
         Func::Pow => libm::pow(x, y),

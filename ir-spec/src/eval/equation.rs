@@ -42,10 +42,11 @@ impl<D: Domain> Scope<'_, D> {
     }
 
     /// Visits the domain in lexicographic order; `slot` restricts it to the points that write that
-    /// slot of that axis.
+    /// slot of that axis. `shape` is the target's: values that `@drop` drops are not evaluated.
     pub(super) fn contributions(
         &self,
         e: &Equation,
+        shape: &[usize],
         slot: Option<(usize, i64)>,
         visit: &mut dyn FnMut(Contribution<D::Float>) -> Result<(), Stop>,
     ) -> Result<(), Stop> {
@@ -67,8 +68,10 @@ impl<D: Domain> Scope<'_, D> {
             };
             if here && point.guard()? {
                 let position = point.position()?;
-                let value = point.expr(&e.body)?;
-                visit((position, value))?;
+                if !e.attributes.drop || is_inside(&position, shape) {
+                    let value = point.expr(&e.body)?;
+                    visit((position, value))?;
+                }
             }
             if !advance(&mut point.vars, &ranges) {
                 return Ok(());
@@ -93,6 +96,10 @@ impl<D: Domain> Scope<'_, D> {
         }
         Ok(())
     }
+}
+
+fn is_inside(position: &[i128], shape: &[usize]) -> bool {
+    position.iter().zip(shape).all(|(p, n)| usize::try_from(*p).is_ok_and(|p| p < *n))
 }
 
 /// The next point in lexicographic order; false after the last.
@@ -154,9 +161,7 @@ impl<D: Domain> Point<'_, '_, D> {
                 apply(domain, *func, dtype, &values?)
             }
             Expr::Cast(to, inner) => cast(domain, *to, &self.expr(inner)?),
-            Expr::Bitcast(to, inner) => {
-                Ok(bitcast(domain, inner.dtype(), *to, &self.expr(inner)?))
-            }
+            Expr::Bitcast(to, inner) => Ok(bitcast(domain, inner.dtype(), *to, &self.expr(inner)?)),
             Expr::Contiguous(_) => Ok(Value::Bool(true)),
         }
     }
@@ -246,9 +251,7 @@ pub(super) fn combine<D: Domain>(
     };
     let part = acc_type.real_part();
     let new = match (&old, &x) {
-        (Value::Float(a), Value::Float(b)) => {
-            Value::Float(domain.accumulate(reducer, part, a, b)?)
-        }
+        (Value::Float(a), Value::Float(b)) => Value::Float(domain.accumulate(reducer, part, a, b)?),
         (Value::Complex(a, b), Value::Complex(c, d)) if reducer == Reducer::Sum => Value::Complex(
             domain.accumulate(reducer, part, a, c)?,
             domain.accumulate(reducer, part, b, d)?,
@@ -286,7 +289,9 @@ pub(super) fn log_sum_exp<D: Domain>(
             shift = t.clone();
         }
     }
-    if terms.iter().any(|t| matches!(domain.approximate(t).partial_cmp(&f64::INFINITY), None | Some(Ordering::Equal))) {
+    if terms.iter().any(|t| {
+        matches!(domain.approximate(t).partial_cmp(&f64::INFINITY), None | Some(Ordering::Equal))
+    }) {
         shift = domain.constant(dtype, 0.0);
     }
     let mut sum = domain.constant(dtype, 0.0);

@@ -1,11 +1,11 @@
 //! Scalar functions by their expansions in `std/scalar_*.tir`, as the kernel level runs them.
 
 use super::{Domain, Machine, Value, apply, bitcast, cast, index_value};
+use crate::TensorId;
 use crate::graph::{Function, Node};
 use crate::library;
 use crate::scalar::{Expr, Func};
 use crate::span::Sources;
-use crate::TensorId;
 use cranelift_entity::SecondaryMap;
 use indexmap::IndexMap;
 use std::rc::Rc;
@@ -32,9 +32,7 @@ impl Expansions {
         self.read.entry((func, dtype)).or_insert_with(|| {
             let name = format!("{func}_{dtype}");
             let part = |suffix: &str| function(&format!("{name}{suffix}"));
-            let Some(body) = part("") else {
-                unreachable!("std/scalar_*.tir lacks `{name}`")
-            };
+            let Some(body) = part("") else { unreachable!("std/scalar_*.tir lacks `{name}`") };
             Expansion { body, rare: part("_common").zip(part("_rare")) }
         })
     }

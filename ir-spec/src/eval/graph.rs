@@ -33,9 +33,9 @@ pub fn interpret<D: Domain>(
     sizes: &[(&str, i64)],
 ) -> Result<Tensors<D::Float>, Stop> {
     let interpreter = Interpreter { domain, module, max_elements: 1 << 28 };
-    let f = module.function(function).ok_or_else(|| {
-        Stop::Shape(format!("no function `{function}`"))
-    })?;
+    let f = module
+        .function(function)
+        .ok_or_else(|| Stop::Shape(format!("no function `{function}`")))?;
     interpreter.run(f, inputs, sizes)
 }
 
@@ -49,9 +49,9 @@ impl<D: Domain> Interpreter<'_, D> {
         let mut arguments = Vec::new();
         for p in &f.params {
             let Some(tensor) = f.tensors.get(*p) else { continue };
-            let given = inputs.get(&tensor.name).ok_or_else(|| {
-                Stop::Shape(format!("input `{}` is missing", tensor.name))
-            })?;
+            let given = inputs
+                .get(&tensor.name)
+                .ok_or_else(|| Stop::Shape(format!("input `{}` is missing", tensor.name)))?;
             if given.dtype != tensor.dtype || given.shape.len() != tensor.shape.len() {
                 return Err(Stop::Shape(format!(
                     "input `{}` is {}[{} axes], expected {}[{} axes]",
@@ -78,7 +78,10 @@ impl<D: Domain> Interpreter<'_, D> {
             let (a, b) = (eval_size(&fact.lhs, sizes)?, eval_size(&fact.rhs, sizes)?);
             if !fact.comparison.holds(a.cmp(&b)) {
                 let (lhs, rhs) = (display(&fact.lhs, &names), display(&fact.rhs, &names));
-                return Err(Stop::Fact(format!("the fact {lhs} {} {rhs} does not hold", fact.comparison)));
+                return Err(Stop::Fact(format!(
+                    "the fact {lhs} {} {rhs} does not hold",
+                    fact.comparison
+                )));
             }
         }
         for d in self.module.derived_facts(&f.name) {
@@ -138,7 +141,7 @@ impl<D: Domain> Interpreter<'_, D> {
         for e in &t.shape {
             let extent = usize::try_from(eval_size(e, sizes)?)
                 .map_err(|_| Stop::Shape(format!("`{}` has a negative extent", t.name)))?;
-            count = count.checked_mul(extent).unwrap_or(usize::MAX);
+            count = count.saturating_mul(extent);
             shape.push(extent);
         }
         if count > self.max_elements {
@@ -157,8 +160,9 @@ impl<D: Domain> Interpreter<'_, D> {
         let mut out = self.blank(f, d, tensors, sizes)?;
         let scope = Scope { domain: &self.domain, function: f, tensors, sizes };
         let mut filling = Filling::new(&self.domain, f, d.tensor);
+        let shape = out.shape.clone();
         for e in &d.equations {
-            scope.contributions(e, None, &mut |c| filling.store(&mut out, e, c))?;
+            scope.contributions(e, &shape, None, &mut |c| filling.store(&mut out, e, c))?;
         }
         filling.settle(&mut out)?;
         Ok(out)
@@ -200,9 +204,10 @@ impl<D: Domain> Interpreter<'_, D> {
     ) -> Result<(), Stop> {
         let mut filling = Filling::new(&self.domain, f, d.tensor);
         let mut collected = Vec::new();
+        let shape = tensors[d.tensor].as_ref().map_or(Vec::new(), |t| t.shape.clone());
         for e in &d.equations {
             let scope = Scope { domain: &self.domain, function: f, tensors, sizes };
-            scope.contributions(e, Some(slot), &mut |c| {
+            scope.contributions(e, &shape, Some(slot), &mut |c| {
                 collected.push((e, c));
                 Ok(())
             })?;
@@ -216,8 +221,9 @@ impl<D: Domain> Interpreter<'_, D> {
         Ok(())
     }
 
-    /// Rounds from the units until nothing changes. A round computes the tensors in order, each from the
-    /// newest values; only those over a lattice read each other's values of the round before.
+    /// Rounds from the units until nothing changes. A round computes the tensors in order, each
+    /// from the newest values; only those over a lattice read each other's values of the round
+    /// before.
     fn fix(
         &self,
         f: &Function,
@@ -395,8 +401,8 @@ fn eval_size(e: &IntExpr, sizes: &[i64]) -> Result<i64, Stop> {
     e.eval(&value).map_err(|e| Stop::Limit(e.to_string()))
 }
 
-/// The value of each size at a call with inputs of these shapes, in order; every input must have its
-/// declared shape. `named` gives the sizes that no input shows.
+/// The value of each size at a call with inputs of these shapes, in order; every input must have
+/// its declared shape. `named` gives the sizes that no input shows.
 pub fn bind_sizes(
     f: &Function,
     shapes: &[&[usize]],

@@ -1,4 +1,5 @@
-//! The interpreter of the loop-nest level: machine arithmetic, scalar functions by their expansions.
+//! The interpreter of the loop-nest level: machine arithmetic, scalar functions by their
+//! expansions.
 
 use super::expansion::Expansions;
 use super::{Domain, Machine, Stop, Tensor, Value, apply, bitcast, cast, index_value};
@@ -118,7 +119,11 @@ impl KernelMachine<'_> {
         let position = self.position(&b.store.subscripts)?;
         let offset = self.buffers[b.store.buffer].as_ref().and_then(|t| t.offset(&position));
         let Some(offset) = offset else {
-            return if b.store.drop { Ok(()) } else { Err(self.out_of_range(b.store.buffer, &position)) };
+            return if b.store.drop {
+                Ok(())
+            } else {
+                Err(self.out_of_range(b.store.buffer, &position))
+            };
         };
         if let Some(init) = &b.init
             && b.reduction_vars().iter().all(|v| self.vars[*v] == 0)
@@ -132,7 +137,9 @@ impl KernelMachine<'_> {
 
     /// The element's new value.
     fn updated(&mut self, b: &Block, offset: usize) -> Result<Value<f64>, Stop> {
-        let old = |m: &Self| m.buffers[b.store.buffer].as_ref().and_then(|t| t.elements.get(offset).cloned());
+        let old = |m: &Self| {
+            m.buffers[b.store.buffer].as_ref().and_then(|t| t.elements.get(offset).cloned())
+        };
         let dtype = b.store.value.dtype();
         match (b.store.update, &b.store.value) {
             (Update::Set, value) => self.expr(value),

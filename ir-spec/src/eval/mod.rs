@@ -1,10 +1,10 @@
 //! The reference interpreter: the definition of what programs mean, slow and obvious.
 //!
-//! It is generic over the arithmetic of real numbers ([`Domain`]); integers and bools are concrete in
-//! every domain. [`Machine`] computes what a machine that rounds every operation computes; [`Bounded`]
-//! carries a bound on the error that any legal order of evaluation can make, so that compiled code can
-//! be compared with it. At graph level scalar functions are opaque and evaluated by an independent
-//! library; the kernel level runs their expansions.
+//! It is generic over the arithmetic of real numbers ([`Domain`]); integers and bools are concrete
+//! in every domain. [`Machine`] computes what a machine that rounds every operation computes;
+//! [`Bounded`] carries a bound on the error that any legal order of evaluation can make, so that
+//! compiled code can be compared with it. At graph level scalar functions are opaque and evaluated
+//! by an independent library; the kernel level runs their expansions.
 
 mod bounded;
 mod domain;
@@ -21,8 +21,8 @@ pub use domain::{Domain, Machine};
 pub use expansion::{Expansion, Expansions};
 pub use graph::{Interpreter, Tensors, bind_sizes, interpret};
 pub use kernel::run_kernel;
-pub use program::run_program;
 pub use ops::{apply, bitcast, cast, constant, index_value};
+pub use program::run_program;
 pub use tensor::{Tensor, Value};
 
 use std::fmt;
@@ -61,10 +61,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Stop::Index { tensor, axis, value, extent, at } => {
-                write!(
-                    f,
-                    "subscript {value} of axis {axis} of `{tensor}` is not in 0..{extent}"
-                )?;
+                write!(f, "subscript {value} of axis {axis} of `{tensor}` is not in 0..{extent}")?;
                 for (k, (name, v)) in at.iter().enumerate() {
                     write!(f, "{}{name} = {v}", if k == 0 { ", at " } else { ", " })?;
                 }

@@ -246,8 +246,8 @@ pub fn cast<D: Domain>(
         return Ok(match v {
             Value::Complex(re, im) => Value::Complex(real(re), real(im)),
             Value::Float(x) => Value::Complex(real(x), zero()),
-            Value::Int(i) => Value::Complex(domain.from_int(part, *i), zero()),
-            Value::Bool(b) => Value::Complex(domain.from_int(part, i128::from(*b)), zero()),
+            Value::Int(i) => Value::Complex(domain.integer(part, *i), zero()),
+            Value::Bool(b) => Value::Complex(domain.integer(part, i128::from(*b)), zero()),
         });
     }
     if to == DType::Bool {
@@ -264,8 +264,8 @@ pub fn cast<D: Domain>(
     if to.is_float() {
         return Ok(Value::Float(match v {
             Value::Float(x) | Value::Complex(x, _) => real(x),
-            Value::Int(i) => domain.from_int(to, *i),
-            Value::Bool(b) => domain.from_int(to, i128::from(*b)),
+            Value::Int(i) => domain.integer(to, *i),
+            Value::Bool(b) => domain.integer(to, i128::from(*b)),
         }));
     }
     Ok(Value::Int(match v {
@@ -289,12 +289,7 @@ pub fn bitcast<D: Domain>(
 }
 
 /// A constant of sizes and indices: the quotient rounds to double precision, then to the type.
-pub fn index_value<D: Domain>(
-    domain: &D,
-    dtype: DType,
-    num: i64,
-    den: i64,
-) -> Value<D::Float> {
+pub fn index_value<D: Domain>(domain: &D, dtype: DType, num: i64, den: i64) -> Value<D::Float> {
     if dtype.is_int() {
         return Value::Int(wrap(dtype, i128::from(num)));
     }

@@ -2,11 +2,11 @@
 
 use super::expansion::Expansions;
 use super::{Domain, Machine, Stop, Tensor, Tensors, run_kernel};
+use crate::TensorId;
 use crate::graph::Role;
 use crate::int::{IntExpr, Symbol};
 use crate::kernel::Kernel;
 use crate::program::Program;
-use crate::TensorId;
 use cranelift_entity::{EntityRef, SecondaryMap};
 use indexmap::IndexMap;
 use tcc_abi::{DType, Scalar};
@@ -23,7 +23,8 @@ pub fn run_program(
     check_guards(program, sizes)?;
     let mut memory: SecondaryMap<TensorId, Option<Tensor<f64>>> = SecondaryMap::new();
     for (id, b) in program.buffers.iter() {
-        let shape = b.shape.iter().map(|e| extent(e, sizes)).collect::<Result<Vec<usize>, Stop>>()?;
+        let shape =
+            b.shape.iter().map(|e| extent(e, sizes)).collect::<Result<Vec<usize>, Stop>>()?;
         let given = if program.params.contains(&id) { inputs.get(&b.name) } else { None };
         memory[id] = Some(match given {
             Some(t) if t.shape == shape => t.clone(),
@@ -39,15 +40,17 @@ pub fn run_program(
     for call in &program.calls {
         let Some(kernel) = kernels.get(&call.kernel) else { continue };
         let ids: Vec<TensorId> = call.arguments.iter().chain(&call.results).copied().collect();
-        let mut arguments: Vec<Tensor<f64>> = ids.iter().filter_map(|t| memory[*t].clone()).collect();
+        let mut arguments: Vec<Tensor<f64>> =
+            ids.iter().filter_map(|t| memory[*t].clone()).collect();
         run_kernel(kernel, sizes, &mut arguments, expansions)?;
         for (t, after) in ids.iter().zip(arguments) {
             memory[*t] = Some(after);
         }
     }
-    let inouts = program.params.iter().filter(|t| {
-        program.buffers.get(**t).is_some_and(|b| b.role == Role::Inout)
-    });
+    let inouts = program
+        .params
+        .iter()
+        .filter(|t| program.buffers.get(**t).is_some_and(|b| b.role == Role::Inout));
     let mut results = Tensors::new();
     for t in program.results.iter().chain(inouts) {
         if let (Some(b), Some(value)) = (program.buffers.get(*t), memory[*t].take()) {

@@ -1,9 +1,9 @@
 //! From equations in source order to nodes in execution order: scans and fixpoints.
 //!
-//! A strongly connected component of the equations is one scan if every tensor in it has an axis such
-//! that all dependences step in one direction along those axes (R8): an equation that writes slot `w`
-//! and reads slot `r` has distance `w - r`, never negative for a forward scan, and dependences of
-//! distance 0 form no cycle. Anything else is legal only inside `fix`.
+//! A strongly connected component of the equations is one scan if every tensor in it has an axis
+//! such that all dependences step in one direction along those axes (R8): an equation that writes
+//! slot `w` and reads slot `r` has distance `w - r`, never negative for a forward scan, and
+//! dependences of distance 0 form no cycle. Anything else is legal only inside `fix`.
 
 use super::{Call, Definition, Equation, Fix, Function, Node, Scan};
 use crate::TensorId;
@@ -61,8 +61,7 @@ pub fn order(mut function: Function, pending: Pending) -> Result<Function, Diagn
     let mut diagnostics = Diagnostics::default();
     let mut slots: Vec<Option<Unit>> = units.into_iter().map(Some).collect();
     for component in components(slots.len(), &edges) {
-        let cyclic = component.len() > 1
-            || component.iter().any(|k| edges.contains(&(*k, *k)));
+        let cyclic = component.len() > 1 || component.iter().any(|k| edges.contains(&(*k, *k)));
         let members: Vec<Unit> =
             component.iter().filter_map(|k| slots.get_mut(*k).and_then(Option::take)).collect();
         match node(&function, members, cyclic, &fixes) {
@@ -196,12 +195,8 @@ fn topological(
             *n += 1;
         }
     }
-    let mut ready: std::collections::BTreeSet<usize> = indegree
-        .iter()
-        .enumerate()
-        .filter(|(_, n)| **n == 0)
-        .map(|(c, _)| c)
-        .collect();
+    let mut ready: std::collections::BTreeSet<usize> =
+        indegree.iter().enumerate().filter(|(_, n)| **n == 0).map(|(c, _)| c).collect();
     let mut out = Vec::with_capacity(members.len());
     while let Some(c) = ready.pop_first() {
         out.extend(members.get(c).cloned());
@@ -265,9 +260,7 @@ fn round_order(list: Vec<Definition>) -> Vec<Definition> {
     loop {
         let pending: Vec<TensorId> = rest.iter().map(|d| d.tensor).collect();
         let ready = |d: &Definition| {
-            d.equations.iter().flat_map(Equation::reads).all(|r| {
-                !pending.contains(&r.tensor)
-            })
+            d.equations.iter().flat_map(Equation::reads).all(|r| !pending.contains(&r.tensor))
         };
         let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(ready);
         let stuck = now.is_empty();
@@ -312,8 +305,7 @@ fn scan(function: &Function, definitions: &[Definition]) -> Option<Scan> {
         let mut axes = vec![usize::MAX; definitions.len()];
         let search = Search { function, definitions, facts: &facts, backward };
         if let Some(order) = search.assign(&mut axes, 0) {
-            let definitions =
-                order.iter().filter_map(|k| definitions.get(*k).cloned()).collect();
+            let definitions = order.iter().filter_map(|k| definitions.get(*k).cloned()).collect();
             let axes = order.iter().filter_map(|k| axes.get(*k).copied()).collect();
             return Some(Scan { definitions, axes, backward });
         }
@@ -400,9 +392,7 @@ impl Search<'_> {
         while out.len() < n {
             let next = (0..n).find(|k| {
                 !out.contains(k)
-                    && (0..n).all(|j| {
-                        out.contains(&j) || self.edge(axes, *k, j) != Edge::SameSlot
-                    })
+                    && (0..n).all(|j| out.contains(&j) || self.edge(axes, *k, j) != Edge::SameSlot)
             })?;
             out.push(next);
         }

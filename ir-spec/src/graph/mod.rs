@@ -1,10 +1,10 @@
 //! The graph level: functions of core equations.
 //!
-//! A [`Function`] computes its results from its parameters by a list of [`Node`]s in execution order.
-//! A node defines whole tensors; each tensor is defined once (SSA). The meaning of a [`Definition`]:
-//! every element starts as the fill value, then each equation, in order, visits its iteration domain
-//! in lexicographic order; where the guard holds it evaluates the body and stores it (no reducer) or
-//! combines it (reducer) into the element that the subscripts name.
+//! A [`Function`] computes its results from its parameters by a list of [`Node`]s in execution
+//! order. A node defines whole tensors; each tensor is defined once (SSA). The meaning of a
+//! [`Definition`]: every element starts as the fill value, then each equation, in order, visits its
+//! iteration domain in lexicographic order; where the guard holds it evaluates the body and stores
+//! it (no reducer) or combines it (reducer) into the element that the subscripts name.
 //!
 //! Sizes are symbols: values known at the call, never negative.
 
@@ -146,7 +146,8 @@ pub struct Equation {
     pub span: Span,
 }
 
-/// An iteration variable of an equation; it runs over `0..extent` (empty if the extent is negative).
+/// An iteration variable of an equation; it runs over `0..extent` (empty if the extent is
+/// negative).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     /// Its name.
@@ -192,9 +193,9 @@ pub struct Scan {
 /// A fixpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
-    /// The tensors in the order in which a round computes them, each from the newest values; where the
-    /// rounds have no limit, tensors with idempotent reducers come last and read each other's values of
-    /// the round before.
+    /// The tensors in the order in which a round computes them, each from the newest values; where
+    /// the rounds have no limit, tensors with idempotent reducers come last and read each other's
+    /// values of the round before.
     pub definitions: Vec<Definition>,
     /// The most rounds, if bounded by the text.
     pub limit: Option<u64>,
@@ -300,7 +301,8 @@ impl Equation {
         let vars: Option<Vec<VarId>> =
             self.subscripts.iter().map(|s| s.as_affine().and_then(IntExpr::as_var)).collect();
         let vars = vars?;
-        let distinct = vars.iter().enumerate().all(|(k, v)| vars.iter().skip(k + 1).all(|w| w != v));
+        let distinct =
+            vars.iter().enumerate().all(|(k, v)| vars.iter().skip(k + 1).all(|w| w != v));
         distinct.then_some(vars)
     }
 
@@ -311,8 +313,8 @@ impl Equation {
 }
 
 impl Definition {
-    /// The value of elements that no equation writes. The equations of one tensor share it: they have
-    /// one reducer, or none.
+    /// The value of elements that no equation writes. The equations of one tensor share it: they
+    /// have one reducer, or none.
     pub fn fill(&self, dtype: DType) -> tcc_abi::Scalar {
         let reducer = self.equations.iter().find_map(|e| e.reducer).unwrap_or(Reducer::Sum);
         if dtype == DType::Bool && reducer == Reducer::Sum {

@@ -63,8 +63,11 @@ fn is_slot_or_shift(i: &IntExpr) -> bool {
     });
     match vars.as_slice() {
         [] => true,
-        [v] => i.as_var().is_none()
-            && i.linear_in(*v).is_some_and(|(c, _)| c.as_constant().is_some_and(|c| c.abs() == 1)),
+        [v] => {
+            i.as_var().is_none()
+                && i.linear_in(*v)
+                    .is_some_and(|(c, _)| c.as_constant().is_some_and(|c| c.abs() == 1))
+        }
         _ => false,
     }
 }
@@ -103,8 +106,7 @@ impl Printer<'_> {
                 format!("{} {} {}", display(&x.lhs, &names), x.comparison, display(&x.rhs, &names))
             })
             .collect();
-        let mut out =
-            format!("fn {}({}) -> ({})", f.name, params.join(", "), results.join(", "));
+        let mut out = format!("fn {}({}) -> ({})", f.name, params.join(", "), results.join(", "));
         if !facts.is_empty() {
             let _ = write!(out, " where {}", facts.join(", "));
         }
@@ -235,8 +237,12 @@ impl Printer<'_> {
         if let Some(p) = &a.path {
             add(format!("path(\"{p}\")"));
         }
-        let flags =
-            [(a.bcast, "bcast"), (a.exact, "exact"), (a.drop, "drop"), (a.reassociate, "reassociate")];
+        let flags = [
+            (a.bcast, "bcast"),
+            (a.exact, "exact"),
+            (a.drop, "drop"),
+            (a.reassociate, "reassociate"),
+        ];
         flags.into_iter().filter(|(set, _)| *set).for_each(|(_, name)| add(name.to_owned()));
     }
 
@@ -274,12 +280,11 @@ impl Printer<'_> {
 /// True if the variable is a whole subscript somewhere in the equation.
 fn stands_alone(e: &Equation, v: VarId) -> bool {
     let alone = |s: &crate::scalar::Subscript| s.as_affine().and_then(IntExpr::as_var) == Some(v);
-    e.subscripts.iter().any(alone)
-        || e.reads().into_iter().any(|r| r.subscripts.iter().any(alone))
+    e.subscripts.iter().any(alone) || e.reads().into_iter().any(|r| r.subscripts.iter().any(alone))
 }
 
-/// True if `+= body` reads back as this one sum (R1): the body is a product of factors that each bear
-/// a summed index, every summed index occurs, and the written elements are distinct.
+/// True if `+= body` reads back as this one sum (R1): the body is a product of factors that each
+/// bear a summed index, every summed index occurs, and the written elements are distinct.
 fn is_product_sum(e: &Equation, reduced: &[VarId]) -> bool {
     let mentions = |x: &Expr, v: VarId| {
         let mut found = false;

@@ -24,9 +24,9 @@ pub enum SizeSource {
     Argument(SizeId),
 }
 
-/// The steps that find every size, in an order in which each needs only earlier ones. Arguments come
-/// first: a size is one if no input shows it even at given values of the arguments before it, so of
-/// `H` and `D` in `X: f32[T,H*D]` only `H` is.
+/// The steps that find every size, in an order in which each needs only earlier ones. Arguments
+/// come first: a size is one if no input shows it even at given values of the arguments before it,
+/// so of `H` and `D` in `X: f32[T,H*D]` only `H` is.
 pub fn size_sources(function: &Function) -> Vec<SizeSource> {
     let mut found: Vec<SizeId> = Vec::new();
     let mut arguments = Vec::new();
@@ -42,11 +42,7 @@ pub fn size_sources(function: &Function) -> Vec<SizeSource> {
 }
 
 /// Adds the sizes that extents show, those found so far being known; true if there are any.
-fn find_extents(
-    function: &Function,
-    found: &mut Vec<SizeId>,
-    steps: &mut Vec<SizeSource>,
-) -> bool {
+fn find_extents(function: &Function, found: &mut Vec<SizeId>, steps: &mut Vec<SizeSource>) -> bool {
     let before = found.len();
     for (param, t) in function.params.iter().enumerate() {
         let Some(tensor) = function.tensors.get(*t) else { continue };

@@ -148,11 +148,7 @@ mod tests {
 
     #[test]
     fn affine_and_quasi_affine() {
-        check(
-            &(c(2) * v(0) + v(1) - c(1)),
-            Some(c(-1)),
-            Some(c(2) * s(0) + s(1) - c(4)),
-        );
+        check(&(c(2) * v(0) + v(1) - c(1)), Some(c(-1)), Some(c(2) * s(0) + s(1) - c(4)));
         check(&(v(0) - v(1)), Some(c(1) - s(1)), Some(s(0) - c(1)));
         check(&v(0).div(&c(2)), Some(c(0)), Some((s(0) - c(1)).div(&c(2))));
         check(&v(0).modulo(&c(4)), Some(c(0)), Some(c(3)));

@@ -62,9 +62,9 @@ impl Ord for Monomial {
 
 /// An integer expression in canonical form: terms sorted, no zero coefficient.
 ///
-/// Coefficients are checked: an overflow poisons the expression ([`IntExpr::is_poisoned`]), which then
-/// equals nothing, proves nothing and is reported by the verifier.
-#[derive(Clone, Debug, Default, Eq, PartialOrd, Ord, Hash)]
+/// Coefficients are checked: an overflow poisons the expression ([`IntExpr::is_poisoned`]), which
+/// then equals nothing, proves nothing and is reported by the verifier.
+#[derive(Clone, Debug, Default, Eq, PartialOrd, Ord)]
 pub struct IntExpr {
     terms: SmallVec<[(Monomial, i64); 2]>,
     poisoned: bool,
@@ -73,6 +73,12 @@ pub struct IntExpr {
 impl PartialEq for IntExpr {
     fn eq(&self, other: &Self) -> bool {
         !self.poisoned && !other.poisoned && self.terms == other.terms
+    }
+}
+
+impl std::hash::Hash for IntExpr {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.terms.hash(state);
     }
 }
 
@@ -173,7 +179,8 @@ impl IntExpr {
         self.terms.last().filter(|(m, _)| m.0.is_empty()).map_or(0, |(_, c)| *c)
     }
 
-    /// Floor of `self / divisor`; the divisor's value 0 is an error when the expression is evaluated.
+    /// Floor of `self / divisor`; the divisor's value 0 is an error when the expression is
+    /// evaluated.
     pub fn div(&self, divisor: &IntExpr) -> IntExpr {
         if self.poisoned || divisor.poisoned {
             return IntExpr::poison();
@@ -313,6 +320,21 @@ impl IntExpr {
         }
     }
 
+    /// Divisors of all quotients and remainders, those inside others included.
+    pub fn divisors(&self) -> Vec<IntExpr> {
+        let mut out = Vec::new();
+        for atom in self.terms.iter().flat_map(|(m, _)| m.0.iter()) {
+            let (Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p)) = atom else {
+                continue;
+            };
+            out.extend(p.iter().flat_map(IntExpr::divisors));
+            if let Atom::Div(_) | Atom::Mod(_) = atom {
+                out.push(p[1].clone());
+            }
+        }
+        out
+    }
+
     /// True if the symbol occurs.
     pub fn mentions(&self, symbol: impl Into<Symbol>) -> bool {
         let (mut found, symbol) = (false, symbol.into());
@@ -327,7 +349,8 @@ impl IntExpr {
         found
     }
 
-    /// Writes the expression as `coefficient * symbol + rest` where neither part mentions the symbol.
+    /// Writes the expression as `coefficient * symbol + rest` where neither part mentions the
+    /// symbol.
     pub fn linear_in(&self, symbol: impl Into<Symbol>) -> Option<(IntExpr, IntExpr)> {
         let symbol = symbol.into();
         let target = Atom::Symbol(symbol);
@@ -464,7 +487,9 @@ impl IntExpr {
             let present = !quotient.terms.is_empty()
                 && quotient.terms.iter().all(|(m, c)| {
                     self.terms.iter().any(|(sm, sc)| {
-                        sm == m && sc.signum() == c.signum() && sc.unsigned_abs() >= c.unsigned_abs()
+                        sm == m
+                            && sc.signum() == c.signum()
+                            && sc.unsigned_abs() >= c.unsigned_abs()
                     })
                 });
             if present && !quotient.poisoned {

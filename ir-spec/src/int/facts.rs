@@ -1,13 +1,13 @@
 //! Known inequalities, and proofs from them.
 //!
 //! A fact is an expression known to be `>= 0`. A goal `p >= 0` is shown by writing `p` as a sum of
-//! non-negative multiples of facts, of products of a fact with a non-negative symbol, and of monomials
-//! in non-negative symbols (Farkas' lemma, Handelman's products of degree two). Quotients and
-//! remainders bring their defining inequalities along. Every size and every iteration variable is
-//! known to be non-negative.
+//! non-negative multiples of facts, of products of a fact with a non-negative symbol, and of
+//! monomials in non-negative symbols (Farkas' lemma, Handelman's products of degree two). Quotients
+//! and remainders bring their defining inequalities along. Every size and every iteration variable
+//! is known to be non-negative.
 
 use super::{Atom, IntExpr, Monomial, Symbol, simplex};
-use indexmap::IndexMap;
+use std::collections::BTreeMap;
 
 /// A set of known facts. Cheap to clone for a nested scope.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +18,8 @@ pub struct Facts {
 /// Proofs that the parts of a quotient, minimum or maximum have a sign may nest this deep.
 const DEPTH: u32 = 3;
 
-/// What was asked and answered within one proof.
-type Proofs = IndexMap<(IntExpr, u32), bool>;
+/// Answers to goals that came up in a proof, by the depth that was left for them.
+type Memo = BTreeMap<(IntExpr, u32), bool>;
 
 /// At most this many inequalities enter one proof.
 const MAX_GENERATORS: usize = 96;
@@ -65,34 +65,35 @@ impl Facts {
 
     /// True if `goal >= 0` follows from the facts.
     pub fn is_nonneg(&self, goal: &IntExpr) -> bool {
-        self.proves(goal, DEPTH, &mut Proofs::new())
+        self.proves(goal, DEPTH, &mut Memo::new())
     }
 
     /// As [`Facts::is_nonneg`]; a proof may rest on others, `depth` of them in a row.
-    fn proves(&self, goal: &IntExpr, depth: u32, known: &mut Proofs) -> bool {
+    fn proves(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> bool {
         if goal.is_poisoned() {
             return false;
         }
         if let Some(c) = goal.as_constant() {
             return c >= 0;
         }
-        // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from `16*goal >= -15`.
+        // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from `16*goal >=
+        // -15`.
         let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
         let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
         if has_no_negative_part(goal) {
             return true;
         }
-        let question = (goal.clone(), depth);
-        if let Some(answer) = known.get(&question) {
-            return *answer;
+        let key = (goal.clone(), depth);
+        if let Some(known) = memo.get(&key) {
+            return *known;
         }
-        let answer = self.combine(relaxed, depth, known);
-        known.insert(question, answer);
-        answer
+        let proved = self.combine(relaxed, depth, memo);
+        memo.insert(key, proved);
+        proved
     }
 
-    fn combine(&self, goal: &IntExpr, depth: u32, known: &mut Proofs) -> bool {
-        let generators = self.generators(goal, depth, known);
+    fn combine(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> bool {
+        let generators = self.generators(goal, depth, memo);
         let mut monomials: Vec<&Monomial> = goal
             .terms()
             .iter()
@@ -117,7 +118,7 @@ impl Facts {
 
     /// Facts that can matter for the goal: those that share an atom with it, directly or through
     /// others, the defining inequalities of quotients, and products for the goal's nonlinear terms.
-    fn generators(&self, goal: &IntExpr, depth: u32, known: &mut Proofs) -> Vec<IntExpr> {
+    fn generators(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> Vec<IntExpr> {
         let mut atoms = atoms_of(goal);
         let mut chosen: Vec<IntExpr> = Vec::new();
         let mut pending: Vec<&IntExpr> = self.nonneg.iter().collect();
@@ -126,7 +127,7 @@ impl Facts {
             let before = (atoms.len(), chosen.len());
             while let Some(atom) = atoms.get(axioms_done).cloned() {
                 axioms_done += 1;
-                for axiom in self.axioms(&atom, depth, known) {
+                for axiom in self.axioms(&atom, depth, memo) {
                     join_atoms(&mut atoms, &axiom);
                     chosen.push(axiom);
                 }
@@ -150,11 +151,10 @@ impl Facts {
     }
 
     /// What defines a quotient, remainder, minimum or maximum.
-    fn axioms(&self, atom: &Atom, depth: u32, known: &mut Proofs) -> Vec<IntExpr> {
+    fn axioms(&self, atom: &Atom, depth: u32, memo: &mut Memo) -> Vec<IntExpr> {
         let one = IntExpr::constant(1);
-        let mut nonneg = |e: &IntExpr| match depth {
-            0 => has_no_negative_part(e),
-            _ => self.proves(e, depth - 1, known),
+        let mut nonneg = |e: &IntExpr| {
+            if depth > 0 { self.proves(e, depth - 1, memo) } else { has_no_negative_part(e) }
         };
         match atom {
             Atom::Symbol(_) => Vec::new(),

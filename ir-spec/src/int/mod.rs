@@ -1,9 +1,9 @@
 //! Integer expressions over sizes and iteration variables.
 //!
-//! Shapes, subscripts and loop bounds are all [`IntExpr`]: polynomials with 64-bit coefficients over
-//! symbols and over the non-polynomial atoms `a/b` (floor), `a % b`, `min` and `max`. They are kept in
-//! a canonical form, so structural equality proves equality (not the converse). [`Facts`] proves
-//! inequalities; [`bounds`] eliminates iteration variables.
+//! Shapes, subscripts and loop bounds are all [`IntExpr`]: polynomials with 64-bit coefficients
+//! over symbols and over the non-polynomial atoms `a/b` (floor), `a % b`, `min` and `max`. They are
+//! kept in a canonical form, so structural equality proves equality (not the converse). [`Facts`]
+//! proves inequalities; [`bounds`] eliminates iteration variables.
 
 pub mod bounds;
 mod expr;

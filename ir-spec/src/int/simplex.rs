@@ -1,7 +1,7 @@
 //! Exact linear feasibility: is a vector a non-negative combination of generators?
 //!
-//! Phase one of the simplex method in 128-bit rationals with Bland's rule. Systems here have tens of
-//! rows; a rational that outgrows 128 bits makes the answer "not shown", never a wrong "yes".
+//! Phase one of the simplex method in 128-bit rationals with Bland's rule. Systems here have tens
+//! of rows; a rational that outgrows 128 bits makes the answer "not shown", never a wrong "yes".
 
 use std::cmp::Ordering;
 
@@ -18,10 +18,6 @@ impl Ratio {
         if den == 1 {
             return Some(Ratio { num, den });
         }
-        if let (Ok(n), Ok(d)) = (u64::try_from(num.unsigned_abs()), u64::try_from(den)) {
-            let g = i128::from(small_gcd(n, d));
-            return (d != 0).then(|| Ratio { num: num / g, den: den / g });
-        }
         let g = gcd(num.unsigned_abs(), den.unsigned_abs()) as i128;
         let sign = if den < 0 { -1 } else { 1 };
         (den != 0).then(|| Ratio { num: sign * num / g, den: sign * den / g })
@@ -37,9 +33,15 @@ impl Ratio {
         let right = p.num.checked_mul(self.den)?;
         Ratio::new(left.checked_sub(right)?, self.den.checked_mul(p.den)?)
     }
+    fn add(self, other: Ratio) -> Option<Ratio> {
+        if self.den == 1 && other.den == 1 {
+            return Some(Ratio { num: self.num.checked_add(other.num)?, den: 1 });
+        }
+        self.sub_mul(other, Ratio { num: -1, den: 1 })
+    }
     fn div(self, other: Ratio) -> Option<Ratio> {
-        if self.num == 0 && other.num != 0 {
-            return Some(ZERO);
+        if self.num == 0 || other == (Ratio { num: 1, den: 1 }) {
+            return (other.num != 0).then_some(self);
         }
         Ratio::new(self.num.checked_mul(other.den)?, self.den.checked_mul(other.num)?)
     }
@@ -49,18 +51,22 @@ impl Ratio {
 }
 
 fn gcd(a: u128, b: u128) -> u128 {
+    if let (Ok(a), Ok(b)) = (u64::try_from(a), u64::try_from(b)) {
+        return u128::from(gcd_of_words(a, b));
+    }
     if b == 0 { a.max(1) } else { gcd(b, a % b) }
 }
 
-fn small_gcd(mut a: u64, mut b: u64) -> u64 {
+/// The usual case, in words of the machine.
+fn gcd_of_words(mut a: u64, mut b: u64) -> u64 {
     while b != 0 {
         (a, b) = (b, a % b);
     }
     a.max(1)
 }
 
-/// True only if `target` equals a sum of non-negative multiples of `generators`. All vectors have the
-/// same length.
+/// True only if `target` equals a sum of non-negative multiples of `generators`. All vectors have
+/// the same length.
 pub(super) fn is_combination(target: &[i64], generators: &[Vec<i64>]) -> bool {
     Tableau::new(target, generators).and_then(Tableau::solve).unwrap_or(false)
 }
@@ -111,7 +117,7 @@ impl Tableau {
             let mut sum = ZERO;
             for (row, basic) in self.rows.iter().zip(&self.basis) {
                 if *basic >= self.columns {
-                    sum = sum.sub_mul(*row.get(column)?, Ratio { num: -1, den: 1 })?;
+                    sum = sum.add(*row.get(column)?)?;
                 }
             }
             if sum.num > 0 {

@@ -1,7 +1,8 @@
 //! The canonical form of kernels and programs: what reading their text gives.
 //!
-//! Ids are numbered in the order of the text, what nothing declares is dropped, and names differ: those
-//! of buffers, loops and lets throughout the kernel, those of a block's variables within the block.
+//! Ids are numbered in the order of the text, what nothing declares is dropped, and names differ:
+//! those of buffers, loops and lets throughout the kernel, those of a block's variables within the
+//! block.
 
 use super::{Block, For, Kernel, Repeat, Stmt, Store};
 use crate::int::{IntExpr, Symbol};

@@ -1,13 +1,14 @@
 //! The loop-nest level: kernels of loops and blocks, as TensorIR has them, with nothing claimed.
 //!
-//! A [`Kernel`] computes its results from its parameters by statements in order. A [`Block`] is the unit
-//! of work: its iteration variables are bound to expressions of the loops around it; where its guard
-//! holds it computes its lets in order and performs one [`Store`]. Which variables are spatial and which
-//! reduce, and what is read and written, is inferred ([`regions`]), never stated.
+//! A [`Kernel`] computes its results from its parameters by statements in order. A [`Block`] is the
+//! unit of work: its iteration variables are bound to expressions of the loops around it; where its
+//! guard holds it computes its lets in order and performs one [`Store`]. Which variables are
+//! spatial and which reduce, and what is read and written, is inferred ([`regions`]), never stated.
 //!
-//! Meaning, for every tier: statements run in order; a `vectorize` or `parallel` loop promises that its
-//! iterations do not depend on each other, so any order gives the same result; `unroll` changes nothing.
-//! Arithmetic happens as written, one rounding an operation; `@fma` fuses the product that feeds a sum.
+//! Meaning, for every tier: statements run in order; a `vectorize` or `parallel` loop promises that
+//! its iterations do not depend on each other, so any order gives the same result; `unroll` changes
+//! nothing. Arithmetic happens as written, one rounding an operation; `@fma` fuses the product that
+//! feeds a sum.
 
 mod canonical;
 mod names;
@@ -210,10 +211,7 @@ pub enum Update {
 impl Kernel {
     /// The buffer of this name that is not a block's let.
     pub fn buffer_by_name(&self, name: &str) -> Option<TensorId> {
-        self.buffers
-            .iter()
-            .find(|(_, b)| b.name == name && b.scope != Scope::Let)
-            .map(|(id, _)| id)
+        self.buffers.iter().find(|(_, b)| b.name == name && b.scope != Scope::Let).map(|(id, _)| id)
     }
 
     /// Parameters, then results: the order of the call's arguments.

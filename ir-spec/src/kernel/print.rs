@@ -49,8 +49,7 @@ impl Printer<'_> {
 
     fn ty(&self, t: TensorId) -> String {
         let Some(b) = self.kernel.buffers.get(t) else { return String::new() };
-        let dims: Vec<String> =
-            b.shape.iter().map(|e| self.int(e).replace(' ', "")).collect();
+        let dims: Vec<String> = b.shape.iter().map(|e| self.int(e).replace(' ', "")).collect();
         let dims = if dims.is_empty() { String::new() } else { format!("[{}]", dims.join(",")) };
         format!("{}{dims}", b.dtype)
     }
@@ -155,13 +154,15 @@ impl Printer<'_> {
             .iter()
             .map(|(v, e)| format!("{} = {}", self.int(&(*v).into()), self.int(e)))
             .collect();
-        let guard = b.guard.as_ref().map_or(String::new(), |g| {
-            format!(" where {}", self.expr(g, Some(DType::Bool)))
-        });
+        let guard = b
+            .guard
+            .as_ref()
+            .map_or(String::new(), |g| format!(" where {}", self.expr(g, Some(DType::Bool))));
         self.line(&format!("block {}({}){guard} {{", b.name, iters.join(", ")));
         self.indent += 1;
         let dtype = self.kernel.buffers.get(b.store.buffer).map(|b| b.dtype);
-        let target = format!("{}{}", self.name(b.store.buffer), self.subscripts(&b.store.subscripts));
+        let target =
+            format!("{}{}", self.name(b.store.buffer), self.subscripts(&b.store.subscripts));
         if let Some(init) = &b.init {
             let text = format!("init {target} = {}", self.expr(init, dtype));
             self.line(&text);

@@ -1,18 +1,20 @@
 //! The verifier of the loop-nest level.
 //!
-//! Rules (SPEC.md, K): ids are in range, ranks and types fit; a block mentions its own variables only,
-//! its bindings those of the loops around it; loop bounds are not negative; every affine access is in
-//! bounds for every iteration that the loops run, or has a default; the iterations of `vectorize` and
-//! `parallel` loops are independent; vectorized and unrolled extents, and the shapes of register
-//! buffers, are constants. [`verify_lowered`] adds what a back end needs: no `init` is left.
+//! Rules (SPEC.md, K): ids are in range, ranks and types fit; a block mentions its own variables
+//! only, its bindings those of the loops around it; loop bounds are not negative; every affine
+//! access is in bounds for every iteration that the loops run, or has a default; the iterations of
+//! `vectorize` and `parallel` loops are independent; vectorized and unrolled extents, and the
+//! shapes of register buffers, are constants. [`verify_lowered`] adds what a back end needs: no
+//! `init` is left.
 
 use super::regions::{is_private, reads, write};
-use super::{Block, For, Kernel, KernelNames, LoopKind, Scope, Stmt, Update, visit_blocks};
+use super::{Block, For, Kernel, KernelNames, LoopKind, Repeat, Scope, Stmt, Update, visit_blocks};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, bounds, display};
 use crate::scalar::{Expr, Func, Reducer, Subscript};
 use crate::{TensorId, VarId};
 use indexmap::IndexMap;
+use std::collections::HashMap;
 use tcc_abi::DType;
 
 /// Checks a kernel.
@@ -38,6 +40,10 @@ pub fn verify_lowered(kernel: &Kernel) -> Result<(), Diagnostics> {
 struct Verifier<'a> {
     kernel: &'a Kernel,
     facts: Facts,
+    /// What is declared about the sizes alone.
+    declared: Facts,
+    /// Whether `declared` shows that an expression of sizes is not negative.
+    known: HashMap<IntExpr, bool>,
     /// Loop variables in scope with their first and last value, bounds over outer variables.
     loops: IndexMap<VarId, (IntExpr, IntExpr)>,
     /// Values of `let` variables, over loop variables and sizes.
@@ -56,6 +62,8 @@ impl<'a> Verifier<'a> {
         }
         Verifier {
             kernel,
+            declared: facts.clone(),
+            known: HashMap::new(),
             facts,
             loops: IndexMap::new(),
             lets: IndexMap::new(),
@@ -171,7 +179,7 @@ impl<'a> Verifier<'a> {
             return;
         }
         let (lo, hi) = (self.resolve(&f.lo), self.resolve(&f.hi));
-        if !self.facts.is_nonneg(&lo) && !self.least_is_nonneg(&lo) {
+        if !self.is_nonneg(&lo) && !self.least_is_nonneg(&lo) {
             let text = self.show(&lo);
             self.error(format!("the loop bound {text} may be negative"));
         }
@@ -197,8 +205,27 @@ impl<'a> Verifier<'a> {
         |v| self.loops.get(&v).cloned()
     }
 
-    fn least_is_nonneg(&self, e: &IntExpr) -> bool {
-        bounds::lower(e, &self.ranges(), &self.facts).is_some_and(|lo| self.facts.is_nonneg(&lo))
+    fn least_is_nonneg(&mut self, e: &IntExpr) -> bool {
+        let least = bounds::lower(e, &self.ranges(), &self.facts);
+        least.is_some_and(|lo| self.is_nonneg(&lo))
+    }
+
+    /// As the facts say; what follows from the declared ones alone is shown once.
+    fn is_nonneg(&mut self, e: &IntExpr) -> bool {
+        if !e.mentions_vars() {
+            let known = match self.known.get(e) {
+                Some(known) => *known,
+                None => {
+                    let shown = self.declared.is_nonneg(e);
+                    self.known.insert(e.clone(), shown);
+                    shown
+                }
+            };
+            if known {
+                return true;
+            }
+        }
+        self.facts.is_nonneg(e)
     }
 
     fn condition(&mut self, e: &Expr) {
@@ -237,6 +264,9 @@ impl<'a> Verifier<'a> {
                     problems.push(format!("a read does not fit `{}`", self.name(r.tensor)));
                 }
             }
+            Expr::Contiguous(t) if !self.kernel.arguments().any(|a| a == *t) => {
+                problems.push(format!("`contiguous({})` is not about an argument", self.name(*t)));
+            }
             _ => {}
         });
         problems.into_iter().for_each(|p| self.error(p));
@@ -244,7 +274,8 @@ impl<'a> Verifier<'a> {
 
     fn block(&mut self, b: &Block) {
         for (v, e) in &b.iters {
-            let what = format!("the binding of `{}` in block `{}`", self.show(&(*v).into()), b.name);
+            let what =
+                format!("the binding of `{}` in block `{}`", self.show(&(*v).into()), b.name);
             if !self.in_scope(e, &what) {
                 return;
             }
@@ -264,7 +295,8 @@ impl<'a> Verifier<'a> {
             });
         }
         if foreign {
-            return self.error(format!("block `{}` mentions a variable that is not its own", b.name));
+            return self
+                .error(format!("block `{}` mentions a variable that is not its own", b.name));
         }
         self.store_types(b);
         let at = |i: &IntExpr| {
@@ -301,7 +333,11 @@ impl<'a> Verifier<'a> {
             self.error(format!("block `{}` stores {value} into {dtype}", b.name));
         }
         if self.kernel.params.contains(&b.store.buffer) {
-            self.error(format!("block `{}` writes parameter `{}`", b.name, self.name(b.store.buffer)));
+            self.error(format!(
+                "block `{}` writes parameter `{}`",
+                b.name,
+                self.name(b.store.buffer)
+            ));
         }
         match b.store.update {
             Update::Set => {}
@@ -361,7 +397,7 @@ impl<'a> Verifier<'a> {
             let i = at(i);
             let last = extent - &IntExpr::constant(1) - i.clone();
             for goal in [&i, &last] {
-                let proved = self.least_is_nonneg(goal) || self.facts.is_nonneg(goal);
+                let proved = self.least_is_nonneg(goal) || self.is_nonneg(goal);
                 if !proved {
                     let (name, text) = (b.name.clone(), self.show(&i));
                     self.error(format!(
@@ -409,9 +445,9 @@ impl<'a> Verifier<'a> {
         });
         // Iterations stay apart if some axis separates them.
         let apart = |w: &[IntExpr], other: &[Option<IntExpr>]| {
-            w.iter().zip(other).any(|(i, o)| {
-                o.as_ref() == Some(i) && self.separates(i, f.var, &inner)
-            })
+            w.iter()
+                .zip(other)
+                .any(|(i, o)| o.as_ref() == Some(i) && self.separates(i, f.var, &inner))
         };
         for (k, (t, w)) in writes.iter().enumerate() {
             let same = writes.iter().take(k + 1).filter(|(u, _)| u == t);
@@ -423,19 +459,30 @@ impl<'a> Verifier<'a> {
                 ));
             }
         }
-        visit_blocks(&f.body, &mut |b| {
-            for a in reads(b) {
-                let at = |s: &Subscript| s.as_affine().map(|i| self.over_loops(b, i));
-                let position: Vec<Option<IntExpr>> = a.subscripts.iter().map(at).collect();
-                let mut written = writes.iter().filter(|(t, _)| *t == a.buffer);
-                if !written.all(|(_, w)| is_private(self.kernel, a.buffer) || apart(w, &position)) {
-                    problems.push(format!(
-                        "an iteration of a `{}` loop may read what another wrote to `{}`",
-                        f.kind.name(),
-                        self.name(a.buffer)
-                    ));
+        let mut read = |t: TensorId, position: Vec<Option<IntExpr>>| {
+            let mut written = writes.iter().filter(|(u, _)| *u == t);
+            if !written.all(|(_, w)| is_private(self.kernel, t) || apart(w, &position)) {
+                problems.push(format!(
+                    "an iteration of a `{}` loop may read what another wrote to `{}`",
+                    f.kind.name(),
+                    self.name(t)
+                ));
+            }
+        };
+        super::visit_stmts(&f.body, &mut |s| match s {
+            Stmt::Block(b) => {
+                for a in reads(b) {
+                    let at = |s: &Subscript| s.as_affine().map(|i| self.over_loops(b, i));
+                    read(a.buffer, a.subscripts.iter().map(at).collect());
                 }
             }
+            Stmt::If { condition: e, .. } | Stmt::Repeat(Repeat { until: e, .. }) => {
+                for r in e.reads() {
+                    let at = |s: &Subscript| s.as_affine().map(|i| self.resolve(i));
+                    read(r.tensor, r.subscripts.iter().map(at).collect());
+                }
+            }
+            Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
         });
         problems.into_iter().for_each(|p| self.error(p));
     }
@@ -470,9 +517,7 @@ impl<'a> Verifier<'a> {
             bounds::lower(&moving, &ranges, &self.facts),
             bounds::upper(&moving, &ranges, &self.facts),
         );
-        lo.zip(hi)
-            .and_then(|(lo, hi)| (hi - lo).as_constant())
-            .is_some_and(|width| width < c.abs())
+        lo.zip(hi).and_then(|(lo, hi)| (hi - lo).as_constant()).is_some_and(|width| width < c.abs())
     }
 }
 

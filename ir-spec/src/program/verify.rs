@@ -1,7 +1,7 @@
 //! The verifier of programs.
 //!
-//! Rules (SPEC.md, K): buffer names differ; each call names a kernel with the same sizes and is given
-//! buffers of the types that the kernel declares; inputs are not written.
+//! Rules (SPEC.md, K): buffer names differ; each call names a kernel with the same sizes and is
+//! given buffers of the types that the kernel declares; inputs are not written.
 
 use super::{KernelCall, Program, ProgramNames};
 use crate::TensorId;

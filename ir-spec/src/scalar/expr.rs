@@ -26,8 +26,8 @@ pub enum Expr {
     Read(Box<Read>),
     /// A scalar function.
     Apply(Func, Vec<Expr>),
-    /// A conversion. Float to integer truncates and saturates, NaN gives 0; integer to integer wraps;
-    /// anything to bool is `!= 0`; complex to real takes the real part.
+    /// A conversion. Float to integer truncates and saturates, NaN gives 0; integer to integer
+    /// wraps; anything to bool is `!= 0`; complex to real takes the real part.
     Cast(DType, Box<Expr>),
     /// The same bits as another type of equal size.
     Bitcast(DType, Box<Expr>),
@@ -173,7 +173,9 @@ impl Expr {
     /// Direct subexpressions, those in subscripts and defaults included.
     pub fn children(&self) -> Vec<&Expr> {
         match self {
-            Expr::Literal(_) | Expr::Index { .. } | Expr::Compare(..) | Expr::Contiguous(_) => vec![],
+            Expr::Literal(_) | Expr::Index { .. } | Expr::Compare(..) | Expr::Contiguous(_) => {
+                vec![]
+            }
             Expr::Apply(_, args) => args.iter().collect(),
             Expr::Cast(_, e) | Expr::Bitcast(_, e) => vec![e.as_ref()],
             Expr::Read(r) => {

@@ -211,8 +211,9 @@ impl fmt::Display for Semiring {
     }
 }
 
-/// `a + b` over integers with an absorbing value: integers have no infinity, so the zero of a tropical
-/// semiring is the type's extreme value, and a sum with it is it. The operands are used twice.
+/// `a + b` over integers with an absorbing value: integers have no infinity, so the zero of a
+/// tropical semiring is the type's extreme value, and a sum with it is it. The operands are used
+/// twice.
 pub fn absorbing_sum(zero: Scalar, a: Expr, b: Expr) -> Expr {
     let zero = Expr::Literal(zero);
     let is_zero = |e: &Expr| Expr::binary(Func::Eq, e.clone(), zero.clone());

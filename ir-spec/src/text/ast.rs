@@ -1,5 +1,5 @@
-//! The syntax tree. It keeps what the source says, parentheses included, so that `tcc fmt` can print
-//! it; meaning is given by `lower`.
+//! The syntax tree. It keeps what the source says, parentheses included, so that `tcc fmt` can
+//! print it; meaning is given by `lower`.
 
 use super::token::{Comment, MAX_DEPTH};
 use crate::diag::Diagnostic;
@@ -423,10 +423,9 @@ impl ExprKind {
             ExprKind::Einsum { args, .. } | ExprKind::And(args) | ExprKind::Or(args) => {
                 Box::new(args.iter())
             }
-            ExprKind::Neg(e)
-            | ExprKind::Not(e)
-            | ExprKind::Indicator(e)
-            | ExprKind::Paren(e) => Box::new([e.as_ref()].into_iter()),
+            ExprKind::Neg(e) | ExprKind::Not(e) | ExprKind::Indicator(e) | ExprKind::Paren(e) => {
+                Box::new([e.as_ref()].into_iter())
+            }
             ExprKind::Sum(terms) => Box::new(terms.iter().map(|(_, e)| e)),
             ExprKind::Product(factors) => Box::new(factors.iter().map(|(_, e)| e)),
             ExprKind::Power(a, b) | ExprKind::Compare(_, a, b) => {

@@ -21,8 +21,8 @@ pub struct Einsum {
     pub explicit: bool,
 }
 
-/// Reads an equation; the message says what is wrong. Blanks are ignored. Without `->` the result has
-/// the ellipsis, then the labels that occur once, sorted.
+/// Reads an equation; the message says what is wrong. Blanks are ignored. Without `->` the result
+/// has the ellipsis, then the labels that occur once, sorted.
 pub fn parse(text: &str) -> Result<Einsum, String> {
     let (left, right) = match text.split_once("->") {
         Some((l, r)) => (l, Some(r)),
@@ -78,8 +78,7 @@ pub fn implicit_output(inputs: &[Vec<Label>]) -> Vec<Label> {
         *counts.entry(l).or_insert(0) += 1;
     }
     let once = |(l, n): &(&Label, usize)| *n == 1 || **l == Label::Ellipsis;
-    let mut out: Vec<Label> =
-        counts.into_iter().filter(once).map(|(l, _)| l.clone()).collect();
+    let mut out: Vec<Label> = counts.into_iter().filter(once).map(|(l, _)| l.clone()).collect();
     out.sort();
     out
 }

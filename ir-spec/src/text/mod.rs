@@ -12,7 +12,7 @@ lalrpop_util::lalrpop_mod!(
         clippy::all,
         clippy::pedantic,
         clippy::unwrap_used,
-        clippy::wildcard_enum_match_arm,
+        clippy::cognitive_complexity,
         clippy::indexing_slicing,
         clippy::allow_attributes_without_reason,
         missing_docs,
@@ -43,6 +43,12 @@ pub const MAX_ERRORS: usize = 100;
 pub fn parse(text: &str, source: SourceId) -> (File, Diagnostics) {
     let lexed = token::tokens(text, source);
     let too_deep = lexed.errors.iter().any(|d| d.code == Code::Limit);
+    if too_deep {
+        // Whatever walks the tree recurses: there is none.
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.extend(lexed.errors);
+        return (File { items: Vec::new(), comments: lexed.comments }, diagnostics);
+    }
     let mut cx = Parse { source, errors: Vec::new(), too_deep };
     let words = lexed.words.into_iter().map(Ok);
     let items = match grammar::ItemsParser::new().parse(&mut cx, words) {
@@ -78,7 +84,10 @@ fn is_consequence(
     let is_end = at == end;
     d.code == Code::Parse
         && (mended.iter().any(|r| r.contains(&at))
-            || words.iter().filter_map(|w| w.span).any(|w| (w.start <= at || is_end) && same_line(w.start)))
+            || words
+                .iter()
+                .filter_map(|w| w.span)
+                .any(|w| (w.start <= at || is_end) && same_line(w.start)))
 }
 
 /// Notes a mistake that the parser recovered from.
@@ -171,7 +180,8 @@ fn loop_in_function(span: Span) -> Diagnostic {
 }
 
 fn misplaced_pred(span: Span, name: &Name) -> Diagnostic {
-    let message = format!("`| condition` belongs to a reduction, `{}[...]` is an access", name.text);
+    let message =
+        format!("`| condition` belongs to a reduction, `{}[...]` is an access", name.text);
     Diagnostic::new(Code::Parse, span, message)
         .help("write `sum[k | condition](...)`, or `where condition` after the equation")
 }

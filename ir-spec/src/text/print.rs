@@ -7,7 +7,8 @@ use crate::program::print_program;
 use crate::schedule::print_schedule;
 use cranelift_entity::PrimaryMap;
 
-/// The functions, kernels, schedules and programs of a module, in this order, a blank line between them.
+/// The functions, kernels, schedules and programs of a module, in this order, a blank line between
+/// them.
 pub fn print_module(module: &Module) -> String {
     let functions = module.functions.values().map(|f| print_function(f, module));
     let kernels = module.kernels.values().map(print_kernel);

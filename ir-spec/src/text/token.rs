@@ -1,9 +1,9 @@
 //! Words of the text format, and where statements end.
 //!
-//! [`tokens`] returns a balanced stream: brackets that do not match are reported and mended here, so
-//! that the parser sees one mistake where the user made one. A [`Token::End`] closes each statement:
-//! at a newline at bracket depth 0 inside braces, unless the line ends with, or the next begins with,
-//! a binary operator, `where` or `@`.
+//! [`tokens`] returns a balanced stream: brackets that do not match are reported and mended here,
+//! so that the parser sees one mistake where the user made one. A [`Token::End`] closes each
+//! statement: at a newline at bracket depth 0 inside braces, unless the line ends with, or the next
+//! begins with, a binary operator, `where` or `@`.
 
 use crate::diag::{Code, Diagnostic};
 use crate::span::{SourceId, Span};
@@ -170,8 +170,8 @@ impl Token<'_> {
         FIXED.iter().find(same).copied().unwrap_or("?")
     }
 
-    /// True for operators that need an operand on both sides: a line that ends or begins with one goes
-    /// on.
+    /// True for operators that need an operand on both sides: a line that ends or begins with one
+    /// goes on.
     fn is_binary_operator(&self) -> bool {
         matches!(
             self,
@@ -197,7 +197,12 @@ impl Token<'_> {
         self.is_binary_operator()
             || matches!(
                 self,
-                Token::Eq | Token::PlusEq | Token::Comma | Token::Arrow | Token::Where | Token::Else
+                Token::Eq
+                    | Token::PlusEq
+                    | Token::Comma
+                    | Token::Arrow
+                    | Token::Where
+                    | Token::Else
             )
     }
 
@@ -240,9 +245,8 @@ pub const MAX_DEPTH: usize = 256;
 /// Splits a text into words; see the module's documentation.
 pub fn tokens(text: &str, source: SourceId) -> Lexed<'_> {
     let mut layout = Layout::default();
-    let mut lexer = Token::lexer(text).spanned();
     let mut line_start = true;
-    while let Some((word, range)) = lexer.next() {
+    for (word, range) in Token::lexer(text).spanned() {
         let (start, end) = (range.start as u32, range.end as u32);
         let span = Span { source, start, end };
         match word {
@@ -329,10 +333,10 @@ impl<'s> Layout<'s> {
                     self.out.errors.push(super::too_deep(span));
                 }
             }
-            Token::CloseParen | Token::CloseBracket | Token::CloseBrace => {
-                if !self.close(token, span) {
-                    return;
-                }
+            Token::CloseParen | Token::CloseBracket | Token::CloseBrace
+                if !self.close(token, span) =>
+            {
+                return;
             }
             _ => {}
         }

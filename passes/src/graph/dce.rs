@@ -65,9 +65,7 @@ pub(super) fn remove_tensors(f: &mut Function) {
             d.tensor = renamed[d.tensor];
             for e in &mut d.equations {
                 let mut node = |x: Expr| match x {
-                    Expr::Read(r) => {
-                        Expr::Read(Box::new(Read { tensor: renamed[r.tensor], ..*r }))
-                    }
+                    Expr::Read(r) => Expr::Read(Box::new(Read { tensor: renamed[r.tensor], ..*r })),
                     other => other,
                 };
                 let keep = |i: &tcc_ir::int::IntExpr| i.clone();

@@ -2,8 +2,8 @@
 //!
 //! **Requires** reductions in a type with the precision of their accumulator.
 //! **Ensures** no equation reduces with `lse`. `Y[i] lse= X[i,k]` becomes
-//! `M[i] max= X[i,k]`, `S[i] += exp(X[i,k] - m)`, `Y[i] = log(S[i]) + m` with m = M[i] where that is
-//! finite and 0 elsewhere, so that an empty reduction gives -inf and infinities pass through.
+//! `M[i] max= X[i,k]`, `S[i] += exp(X[i,k] - m)`, `Y[i] = log(S[i]) + m` with m = M[i] where that
+//! is finite and 0 elsewhere, so that an empty reduction gives -inf and infinities pass through.
 
 use super::{Changed, add_tensor, elementwise, insert_before, reorder, take_apart};
 use tcc_ir::int::Symbol;
@@ -58,11 +58,7 @@ fn expand(list: &[Equation], like: &Tensor, largest: TensorId, sum: TensorId) ->
     }
     if let (Some(e), true) = (list.first(), all) {
         if let Role::Result(Some(old)) = like.role {
-            let start = elementwise(
-                &like.shape,
-                |at| Expr::read(old, like.dtype, at.to_vec()),
-                e,
-            );
+            let start = elementwise(&like.shape, |at| Expr::read(old, like.dtype, at.to_vec()), e);
             contributions(&mut out, &start, start.body.clone(), like, largest);
         }
         let whole = elementwise(

@@ -1,7 +1,8 @@
 //! Replaces calls by the callee's equations.
 //!
 //! **Requires** a checked function whose callees are in the module. **Ensures** no call is left.
-//! `Y = f(X)` with `fn f(A: f32[N]) -> (B: f32[N]) { B[i] = exp(A[i]) }` becomes `Y[i] = exp(X[i])`.
+//! `Y = f(X)` with `fn f(A: f32[N]) -> (B: f32[N]) { B[i] = exp(A[i]) }` becomes
+//! `Y[i] = exp(X[i])`.
 
 use super::{Changed, add_tensor, reorder, take_apart};
 use cranelift_entity::SecondaryMap;

@@ -1,5 +1,6 @@
-//! Passes on graph functions. Each takes a function apart, edits its equations, and has the order of
-//! execution found again ([`reorder`]), so that an intermediate added inside a scan joins the scan.
+//! Passes on graph functions. Each takes a function apart, edits its equations, and has the order
+//! of execution found again ([`reorder`]), so that an intermediate added inside a scan joins the
+//! scan.
 
 pub mod cse;
 pub mod dce;
@@ -55,8 +56,8 @@ pub(crate) fn reorder(f: &mut Function, pending: Pending) {
         .unwrap_or_else(|d| panic!("the equations of `{name}` lost their order: {d:?}"));
 }
 
-/// Adds the equations of a new tensor before those of the tensor that needs it, so that a round of a
-/// fixpoint computes them in this order.
+/// Adds the equations of a new tensor before those of the tensor that needs it, so that a round of
+/// a fixpoint computes them in this order.
 pub(crate) fn insert_before(
     pending: &mut Pending,
     reader: TensorId,

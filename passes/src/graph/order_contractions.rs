@@ -1,9 +1,10 @@
 //! Splits n-ary products with a sum into pairs.
 //!
-//! **Requires** products over a semiring: `+` of `*`, `or` of `and`, `max`/`min`/`lse` of `+` on floats.
-//! **Ensures** no reduction multiplies more than two operands, and an index that only one operand
-//! bears is summed in that operand first. Guarded reductions and those of fixpoints are left alone.
-//! `Y[a,c] += A[a,b] * B[b,d] * C[d,c]` becomes `T[a,d] += A[a,b] * B[b,d]`, `Y[a,c] += T[a,d] * C[d,c]`.
+//! **Requires** products over a semiring: `+` of `*`, `or` of `and`, `max`/`min`/`lse` of `+` on
+//! floats. **Ensures** no reduction multiplies more than two operands, and an index that only one
+//! operand bears is summed in that operand first. Guarded reductions and those of fixpoints are
+//! left alone. `Y[a,c] += A[a,b] * B[b,d] * C[d,c]` becomes `T[a,d] += A[a,b] * B[b,d]`,
+//! `Y[a,c] += T[a,d] * C[d,c]`.
 
 use super::{Changed, add_tensor, reorder, take_apart};
 use crate::plan::{Cost, Strategy, SumProduct, Tree, from_text, kept, order};
@@ -50,7 +51,8 @@ impl Split<'_> {
     fn equation(&mut self, strategy: Strategy) -> Option<Equation> {
         let e = self.equation;
         let reducer = e.reducer?;
-        if e.guard.is_some() {
+        // Without a sum the product stays in the order of the text.
+        if e.guard.is_some() || e.reduced_vars().is_empty() {
             return None;
         }
         let (product, operands) = operands(&e.body, reducer)?;
@@ -184,9 +186,11 @@ impl Split<'_> {
         };
         if whole {
             used.extend(e.vars.keys().filter(|v| !mentioned(*v)).filter(|v| {
-                !self.equation.subscripts.iter().any(|s| {
-                    s.as_affine().is_some_and(|i| i.mentions(*v))
-                })
+                !self
+                    .equation
+                    .subscripts
+                    .iter()
+                    .any(|s| s.as_affine().is_some_and(|i| i.mentions(*v)))
             }));
             used.dedup();
         }

@@ -1,8 +1,8 @@
 //! Copies tensors that a reduction reads with a default into padded ones.
 //!
-//! A convolution reads each element several times and tests its bounds each time; a padded copy, made
-//! once, needs no test. **Ensures** reductions with more variables in a read's subscripts than axes have
-//! no default there if the range of the subscripts is known.
+//! A convolution reads each element several times and tests its bounds each time; a padded copy,
+//! made once, needs no test. **Ensures** reductions with more variables in a read's subscripts than
+//! axes have no default there if the range of the subscripts is known.
 //! `Y[x] += X[x+r-1]?0 * F[r]` becomes `P[i0] = X[i0-1]?0`, `Y[x] += P[x+r] * F[r]`.
 
 use super::{Changed, add_tensor, elementwise, reorder, take_apart};
@@ -22,9 +22,8 @@ pub fn pad_defaults(f: &mut Function) -> Changed {
             continue;
         }
         let Some(list) = pending.definitions.get(&t).cloned() else { continue };
-        let pads = |e: &Equation| {
-            e.reducer.is_some() && e.body.reads().iter().any(|r| is_candidate(r))
-        };
+        let pads =
+            |e: &Equation| e.reducer.is_some() && e.body.reads().iter().any(|r| is_candidate(r));
         if !list.iter().any(pads) {
             continue;
         }
@@ -71,9 +70,11 @@ fn pad(
         let Some((padded, offsets)) = padded_copy(f, facts, &e, r, made) else { continue };
         let replace = |x: Expr| match x {
             Expr::Read(found) if *found == *r => {
-                let at = r.subscripts.iter().zip(&offsets).filter_map(|(s, o)| {
-                    s.as_affine().map(|i| i - o)
-                });
+                let at = r
+                    .subscripts
+                    .iter()
+                    .zip(&offsets)
+                    .filter_map(|(s, o)| s.as_affine().map(|i| i - o));
                 Expr::read(padded, r.dtype, at.collect())
             }
             other => other,
@@ -124,8 +125,7 @@ fn padded_copy(
         }
     }
     let copy = |at: &[IntExpr]| {
-        let subscripts =
-            at.iter().zip(&offsets).map(|(i, o)| Subscript::Affine(i + o)).collect();
+        let subscripts = at.iter().zip(&offsets).map(|(i, o)| Subscript::Affine(i + o)).collect();
         Expr::Read(Box::new(Read { subscripts, ..r.clone() }))
     };
     let equation = elementwise(&shape, copy, e);

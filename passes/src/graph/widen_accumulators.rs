@@ -1,8 +1,8 @@
 //! Gives sums and products an accumulator of another type than their tensor a tensor of that type.
 //!
-//! **Ensures** every equation that sums or multiplies does so in its tensor's own type, which is not a
-//! storage float. `Y[i] += X[i,k]` with `Y: f16` becomes `A[i] += cast(f32, X[i,k])` with `A: f32`, and
-//! `Y[i] = cast(f16, A[i])`.
+//! **Ensures** every equation that sums or multiplies does so in its tensor's own type, which is
+//! not a storage float. `Y[i] += X[i,k]` with `Y: f16` becomes `A[i] += cast(f32, X[i,k])` with
+//! `A: f32`, and `Y[i] = cast(f16, A[i])`.
 
 use super::{Changed, add_tensor, elementwise, insert_before, reorder, take_apart};
 use tcc_abi::DType;
@@ -20,8 +20,10 @@ pub fn widen_accumulators(f: &mut Function) -> Changed {
         let Some(acc) = list.iter().find_map(|e| wider(e, tensor.dtype)) else { continue };
         let wide = Tensor { dtype: acc, ..tensor.clone() };
         let new = add_tensor(f, &tensor.name, &wide);
-        let mut equations: Vec<Equation> =
-            list.iter().map(|e| Equation { body: cast(acc, e.body.clone()), ..e.clone() }).collect();
+        let mut equations: Vec<Equation> = list
+            .iter()
+            .map(|e| Equation { body: cast(acc, e.body.clone()), ..e.clone() })
+            .collect();
         if let (Role::Result(Some(old)), Some(first)) = (tensor.role, list.first()) {
             let start = elementwise(
                 &tensor.shape,
@@ -35,8 +37,11 @@ pub fn widen_accumulators(f: &mut Function) -> Changed {
             e.attributes.acc = None;
         }
         let Some(first) = list.first() else { continue };
-        let narrow =
-            elementwise(&tensor.shape, |at| cast(tensor.dtype, Expr::read(new, acc, at.to_vec())), first);
+        let narrow = elementwise(
+            &tensor.shape,
+            |at| cast(tensor.dtype, Expr::read(new, acc, at.to_vec())),
+            first,
+        );
         if let Some(g) = pending.in_fix.get(&t).copied() {
             pending.in_fix.insert(new, g);
         }

@@ -63,12 +63,8 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
                 facts.add_nonneg(e);
             }
         }
-        let kernel = Kernel {
-            name,
-            sizes: cx.f.sizes.clone(),
-            facts: kernel_facts,
-            ..Kernel::default()
-        };
+        let kernel =
+            Kernel { name, sizes: cx.f.sizes.clone(), facts: kernel_facts, ..Kernel::default() };
         KernelBuilder { cx, kernel, facts, used: IndexMap::new(), body: Vec::new() }
     }
 
@@ -127,11 +123,8 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
     /// Finishes the kernel and adds it with its call to the program.
     pub(crate) fn finish(self) {
         let KernelBuilder { cx, mut kernel, used, body, .. } = self;
-        let mut call = KernelCall {
-            kernel: kernel.name.clone(),
-            arguments: Vec::new(),
-            results: Vec::new(),
-        };
+        let mut call =
+            KernelCall { kernel: kernel.name.clone(), arguments: Vec::new(), results: Vec::new() };
         for (home, (id, written)) in used {
             if written {
                 kernel.results.push(id);
@@ -236,9 +229,8 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
     pub(crate) fn copy(&mut self, from: TensorId, to: TensorId) {
         let (from, to) = (self.buffer(from, false), self.buffer(to, true));
         let Some(b) = self.kernel.buffers.get(from).cloned() else { return };
-        let body = self.whole_body(to, &b.shape, "copy", |at| {
-            Expr::read(from, b.dtype, at.to_vec())
-        });
+        let body =
+            self.whole_body(to, &b.shape, "copy", |at| Expr::read(from, b.dtype, at.to_vec()));
         nest::pointwise(self, body, Update::Set);
     }
 
@@ -312,9 +304,7 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
             .iter()
             .map(|s| match s {
                 Subscript::Affine(i) => Subscript::Affine(i.substitute(&replace)),
-                Subscript::Data(x) => {
-                    Subscript::Data(inliner.expr(self, &x.substitute(&replace)))
-                }
+                Subscript::Data(x) => Subscript::Data(inliner.expr(self, &x.substitute(&replace))),
             })
             .collect();
         self.wrap_window(buffer, &mut subscripts);
@@ -369,8 +359,7 @@ fn interval(e: &Equation, i: &IntExpr, seen: &mut Vec<VarId>) -> Option<(IntExpr
     let (c, rest) = i.linear_in(v)?;
     seen.push(v);
     let extent = e.vars.get(v).map(|x| x.extent.clone())?;
-    (c.as_constant() == Some(1) && !rest.mentions_vars())
-        .then(|| (rest.clone(), rest + extent))
+    (c.as_constant() == Some(1) && !rest.mentions_vars()).then(|| (rest.clone(), rest + extent))
 }
 
 /// Replaces reads of inlined producers by lets.
@@ -384,9 +373,7 @@ impl Inliner {
     fn expr(&mut self, b: &mut KernelBuilder<'_, '_>, e: &Expr) -> Expr {
         match e {
             Expr::Read(r) => self.read(b, r),
-            Expr::Apply(f, args) => {
-                Expr::Apply(*f, args.iter().map(|a| self.expr(b, a)).collect())
-            }
+            Expr::Apply(f, args) => Expr::Apply(*f, args.iter().map(|a| self.expr(b, a)).collect()),
             Expr::Cast(d, x) => Expr::Cast(*d, Box::new(self.expr(b, x))),
             Expr::Bitcast(d, x) => Expr::Bitcast(*d, Box::new(self.expr(b, x))),
             Expr::Literal(_) | Expr::Index { .. } | Expr::Compare(..) | Expr::Contiguous(_) => {

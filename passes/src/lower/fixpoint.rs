@@ -1,12 +1,12 @@
 //! Fixpoints: rounds, semi-naive where the reducer is idempotent.
 //!
-//! A round computes the tensors in order, each from the newest values; only those over a lattice, which
-//! come last, read each other's values of the round before.
+//! A round computes the tensors in order, each from the newest values; only those over a lattice,
+//! which come last, read each other's values of the round before.
 //!
-//! Every tensor of the block has its value and its next value. A lattice tensor's next value persists:
-//! a round only adds contributions of elements that changed in the last one, found through a bool
-//! tensor of changes. Other tensors are computed anew. After a round values and changes are updated;
-//! the loop ends when nothing changed.
+//! Every tensor of the block has its value and its next value. A lattice tensor's next value
+//! persists: a round only adds contributions of elements that changed in the last one, found
+//! through a bool tensor of changes. Other tensors are computed anew. After a round values and
+//! changes are updated; the loop ends when nothing changed.
 
 use super::LowerCx;
 use super::block::KernelBuilder;
@@ -43,8 +43,7 @@ impl LowerCx<'_> {
         let before = std::mem::take(&mut b.body);
         b.set_flag(any, false);
         b.set_flag(nan, false);
-        let (lattice, others): (Vec<_>, Vec<_>) =
-            members.iter().partition(|m| m.changed.is_some());
+        let (lattice, others): (Vec<_>, Vec<_>) = members.iter().partition(|m| m.changed.is_some());
         for m in others {
             b.advance(m, &members);
             b.compare(m, any, nan, x.tol.as_deref());
@@ -98,7 +97,9 @@ impl KernelBuilder<'_, '_> {
     /// member of the block are in the next values of lattice tensors.
     fn prepare(&mut self, members: &[Member<'_>]) {
         for m in members {
-            let Some(tensor) = self.cx.f.tensors.get(m.definition.tensor).cloned() else { continue };
+            let Some(tensor) = self.cx.f.tensors.get(m.definition.tensor).cloned() else {
+                continue;
+            };
             let fill = Expr::Literal(m.definition.fill(tensor.dtype));
             let current = self.buffer(m.current, true);
             self.fill(current, &tensor.shape, fill.clone(), "fill");
@@ -133,12 +134,7 @@ impl KernelBuilder<'_, '_> {
 
     /// Contributions of elements that changed: once for each read of a lattice tensor. A read of
     /// another member, or through data, means the whole equation.
-    fn changed_contributions(
-        &mut self,
-        e: &Equation,
-        next: TensorId,
-        members: &[Member<'_>],
-    ) {
+    fn changed_contributions(&mut self, e: &Equation, next: TensorId, members: &[Member<'_>]) {
         let body = self.body_of(e, next, &IndexMap::new());
         let own: Vec<(TensorId, Option<TensorId>)> =
             members.iter().map(|m| (self.buffer(m.current, true), m.changed)).collect();
@@ -190,7 +186,7 @@ impl KernelBuilder<'_, '_> {
         };
         if let Some(changed) = m.changed {
             let flags = self.buffer(changed, true);
-            let body = self.whole_body(flags, &shape, "changed", &differs);
+            let body = self.whole_body(flags, &shape, "changed", differs);
             nest::pointwise(self, body, Update::Set);
         }
         self.accumulate_flag(any, &shape, &differs);
@@ -200,7 +196,8 @@ impl KernelBuilder<'_, '_> {
             };
             self.accumulate_flag(nan, &shape, &is_nan);
         }
-        let body = self.whole_body(current, &shape, "move", |at| Expr::read(next, dtype, at.to_vec()));
+        let body =
+            self.whole_body(current, &shape, "move", |at| Expr::read(next, dtype, at.to_vec()));
         nest::pointwise(self, body, Update::Set);
     }
 

@@ -1,9 +1,9 @@
 //! Which producers are computed where they are read.
 //!
-//! A producer is inlined if it is one equation without reducer over its whole shape and (a) its value is
-//! an element or a constant (a view), or (b) it is cheap and no consumer evaluates it more often than it
-//! has elements, or (c) it has one consumer that reads it at one place and as often as it has elements.
-//! So a producer of a contraction is never recomputed inside of it.
+//! A producer is inlined if it is one equation without reducer over its whole shape and (a) its
+//! value is an element or a constant (a view), or (b) it is cheap and no consumer evaluates it more
+//! often than it has elements, or (c) it has one consumer that reads it at one place and as often
+//! as it has elements. So a producer of a contraction is never recomputed inside of it.
 
 use cranelift_entity::SecondaryMap;
 use tcc_ir::TensorId;
@@ -43,9 +43,10 @@ fn candidate<'f>(f: &Function, d: &'f Definition) -> Option<&'f Expr> {
     }
     let vars = e.plain_target()?;
     let whole = vars.len() == e.vars.len()
-        && vars.iter().zip(&tensor.shape).all(|(v, extent)| {
-            e.vars.get(*v).is_some_and(|x| x.extent == *extent)
-        });
+        && vars
+            .iter()
+            .zip(&tensor.shape)
+            .all(|(v, extent)| e.vars.get(*v).is_some_and(|x| x.extent == *extent));
     whole.then_some(&e.body)
 }
 
@@ -124,7 +125,11 @@ fn operations(e: &Expr) -> usize {
     let mut n = 0;
     e.visit(&mut |x| {
         n += match x {
-            Expr::Apply(f, args) if f.is_expanded() || args.iter().any(|a| a.dtype().is_complex()) => 10,
+            Expr::Apply(f, args)
+                if f.is_expanded() || args.iter().any(|a| a.dtype().is_complex()) =>
+            {
+                10
+            }
             Expr::Apply(Func::Sqrt | Func::Rem, _) => 4,
             Expr::Apply(..) | Expr::Cast(..) => 1,
             Expr::Read(r) => usize::from(r.default.is_some()) * 4,

@@ -2,7 +2,8 @@
 //!
 //! Each node becomes one kernel. Elementwise producers that need no recomputation are inlined into
 //! their consumers ([`fuse`]); everything else is a buffer. A kernel's loops follow one of four
-//! templates ([`nest`]): pointwise, a vector of sums beside each other, one sum in vector lanes, scalar.
+//! templates ([`nest`]): pointwise, a vector of sums beside each other, one sum in vector lanes,
+//! scalar.
 
 mod block;
 mod fixpoint;
@@ -232,7 +233,8 @@ impl<'a> LowerCx<'a> {
     /// Copies `inout` results that were computed beside their parameter.
     fn copy_back(&mut self) {
         for (from, to) in std::mem::take(&mut self.copies) {
-            let Some(name) = self.program.buffers.get(to).map(|b| format!("{}_update", b.name)) else {
+            let Some(name) = self.program.buffers.get(to).map(|b| format!("{}_update", b.name))
+            else {
                 continue;
             };
             let mut b = KernelBuilder::new(self, &name);

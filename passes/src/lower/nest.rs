@@ -1,15 +1,17 @@
 //! The loop templates.
 //!
-//! *Pointwise*: a loop a variable; the last axis of the target in vector lanes where its reads allow.
-//! *Beside*: sums of neighbouring elements in the lanes of register accumulators,
+//! *Pointwise*: a loop a variable; the last axis of the target in vector lanes where its reads
+//! allow. *Beside*: sums of neighbouring elements in the lanes of register accumulators,
 //! `for jo { for i { acc[W] = unit; for k { acc[l] += ... }; C[i, W*jo + l] = acc[l] } }`.
-//! *Across*: one sum in the lanes of an accumulator along a contiguous summed variable, combined at the
-//! end in a fixed order. *Scalar*: one register accumulator. Remainders run the scalar template.
+//! *Across*: one sum in the lanes of an accumulator along a contiguous summed variable, combined at
+//! the end in a fixed order. *Scalar*: one register accumulator. Remainders run the scalar
+//! template.
 
 use super::block::{Body, KernelBuilder};
 use super::tighten::{Bounds, tighten};
 use super::vector::{Motion, guarded_by, lanes, motion};
 use indexmap::IndexMap;
+use tcc_abi::DType;
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{Block, For, LoopKind, Scope, Stmt, Store, Update};
 use tcc_ir::scalar::{Comparison, Expr, Func, Reducer, Subscript};
@@ -92,8 +94,8 @@ fn unless_empty(b: &KernelBuilder<'_, '_>, extent: &IntExpr, stmts: Vec<Stmt>) -
     vec![Stmt::If { condition, then: stmts, otherwise: Vec::new() }]
 }
 
-/// The same range with its start not after its end, so that it splits into chunks and a rest; `None`
-/// if the end may be negative.
+/// The same range with its start not after its end, so that it splits into chunks and a rest;
+/// `None` if the end may be negative.
 fn in_order(b: &KernelBuilder<'_, '_>, bounds: Bounds) -> Option<Bounds> {
     if b.facts.at_most(&bounds.lo, &bounds.hi) {
         return Some(bounds);
@@ -184,17 +186,13 @@ fn over_spatial(
         loops.push((i, extent));
     }
     let stmts = inner(b, &at);
-    loops.into_iter().rev().fold(stmts, |stmts, (i, extent)| {
-        vec![serial(i, IntExpr::constant(0), extent, stmts)]
-    })
+    loops
+        .into_iter()
+        .rev()
+        .fold(stmts, |stmts, (i, extent)| vec![serial(i, IntExpr::constant(0), extent, stmts)])
 }
 
-fn store_block(
-    b: &KernelBuilder<'_, '_>,
-    body: &Body,
-    at: &Positions,
-    update: Update,
-) -> Stmt {
+fn store_block(b: &KernelBuilder<'_, '_>, body: &Body, at: &Positions, update: Update) -> Stmt {
     let store = Store {
         buffer: body.buffer,
         subscripts: body.subscripts.clone(),
@@ -205,8 +203,8 @@ fn store_block(
     b.block(body, &|v| at.get(&v).cloned().unwrap_or_default(), store)
 }
 
-/// Where a kernel reads or writes buffers of unknown stride in lanes: the vector form if they turn out
-/// to be contiguous, else the scalar form.
+/// Where a kernel reads or writes buffers of unknown stride in lanes: the vector form if they turn
+/// out to be contiguous, else the scalar form.
 fn versioned(
     b: &mut KernelBuilder<'_, '_>,
     vars: &[VarId],
@@ -226,10 +224,8 @@ fn versioned(
     for e in body.lets.iter().map(|(_, e)| e).chain([&body.value]) {
         e.reads().into_iter().for_each(|r| note(r.tensor, &r.subscripts));
     }
-    let condition = strided
-        .into_iter()
-        .map(Expr::Contiguous)
-        .reduce(|a, c| Expr::binary(Func::And, a, c));
+    let condition =
+        strided.into_iter().map(Expr::Contiguous).reduce(|a, c| Expr::binary(Func::And, a, c));
     match condition {
         None => vector,
         Some(condition) => {
@@ -274,8 +270,8 @@ fn reduction_stmts(
     if stores_in_bounds(b, &body, &plan.spatial) {
         return stmts;
     }
-    // The element exists if there is something to combine into it; otherwise it is no element that only
-    // this reduction defines.
+    // The element exists if there is something to combine into it; otherwise it is no element that
+    // only this reduction defines.
     let mut guarded = stmts;
     for v in &plan.summed {
         let extent = extent_of(&body, *v);
@@ -287,8 +283,8 @@ fn reduction_stmts(
     guarded
 }
 
-/// True if the written elements exist wherever the written variables run, even if the variables summed
-/// over have no values.
+/// True if the written elements exist wherever the written variables run, even if the variables
+/// summed over have no values.
 fn stores_in_bounds(b: &KernelBuilder<'_, '_>, body: &Body, spatial: &[VarId]) -> bool {
     let Some(buffer) = b.kernel.buffers.get(body.buffer) else { return true };
     let mut facts = b.facts.clone();
@@ -345,9 +341,8 @@ fn injective(body: &Body) -> bool {
 
 /// Variables of the target, and those summed over.
 fn split_vars(body: &Body) -> (Vec<VarId>, Vec<VarId>) {
-    let written = |v: &VarId| {
-        body.subscripts.iter().filter_map(Subscript::as_affine).any(|i| i.mentions(*v))
-    };
+    let written =
+        |v: &VarId| body.subscripts.iter().filter_map(Subscript::as_affine).any(|i| i.mentions(*v));
     body.vars.iter().map(|(v, _)| *v).partition(written)
 }
 
@@ -392,7 +387,8 @@ impl Reduction {
 
     /// Accumulators of neighbouring elements in lanes.
     fn beside(&self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Vec<Stmt>> {
-        let v = last_axis_var(body).filter(|v| self.spatial.contains(v) && !guarded_by(body, *v))?;
+        let v =
+            last_axis_var(body).filter(|v| self.spatial.contains(v) && !guarded_by(body, *v))?;
         let lane_count = lanes(&b.kernel, body, v, b.cx.target.vector_bytes)?;
         let extent = extent_of(body, v);
         let width = fit_width(&extent, lane_count, VECTORS)?;
@@ -467,52 +463,94 @@ impl Reduction {
         out.push(lane_loop(lane, width, LoopKind::Vectorize, vec![clear]));
         out.push(self.start_block(body, at, single));
         let others: Vec<VarId> = self.summed.iter().copied().filter(|x| *x != v).collect();
-        let place = |e: &IntExpr, at: &Positions| substitute(body, e, at);
+        // Long sums over several axes are exacter as a sum of the sums along one axis.
+        let by_rows = !others.is_empty() && self.reducer == Reducer::Sum && dtype.is_float();
         let sums = over_spatial(b, body, &others, &mut |b, inner| {
             let at = joined(at, inner);
-            let (lo, hi) = (place(&bounds.lo, &at), place(&bounds.hi, &at));
-            let extent = &hi - &lo;
-            let chunks = extent.div(&IntExpr::constant(width));
-            let chunk = b.kernel.fresh_var(&format!("{}o", name_of(b, v)));
-            let lane = b.kernel.fresh_var(&format!("{}v", name_of(b, v)));
-            let step = IntExpr::from(chunk) * IntExpr::constant(width);
-            let mut main = at.clone();
-            main.insert(v, lo.clone() + step + IntExpr::from(lane));
-            let e = b.kernel.fresh_var("e");
-            let block = self.update_register(b, body, &main, wide, Some((e, lane)));
-            let vector = lane_loop(lane, width, LoopKind::Vectorize, vec![block]);
-            let mut out = vec![serial(chunk, IntExpr::constant(0), chunks.clone(), vec![vector])];
-            let done = lo + chunks * IntExpr::constant(width);
-            if done != hi {
-                let i = b.kernel.fresh_var(&format!("{}t", name_of(b, v)));
-                let mut rest = at.clone();
-                rest.insert(v, i.into());
-                let block = self.update_register(b, body, &rest, single, None);
-                out.push(serial(i, done, hi, vec![block]));
+            if !by_rows {
+                return self.across_row(b, body, &at, (v, bounds, width), (wide, single));
             }
-            unless_empty(b, &extent, out)
+            let row = b.register("row", dtype, &[width]);
+            let rest = b.register("rest", dtype, &[]);
+            let mut out = vec![Stmt::Alloc(row), Stmt::Alloc(rest)];
+            let (e, lane) = (b.kernel.fresh_var("e"), b.kernel.fresh_var("l"));
+            let unit = Expr::Literal(self.reducer.unit(dtype));
+            let clear = set_register(row, Some((e, lane)), unit.clone());
+            out.push(lane_loop(lane, width, LoopKind::Vectorize, vec![clear]));
+            out.push(set_register(rest, None, unit));
+            out.extend(self.across_row(b, body, &at, (v, bounds, width), (row, rest)));
+            let (e, lane) = (b.kernel.fresh_var("e"), b.kernel.fresh_var("l"));
+            let add = self.combine("row", (wide, vec![e.into()]), (row, vec![e.into()]), dtype);
+            let add = Stmt::Block(Block { iters: vec![(e, lane.into())], ..add });
+            out.push(lane_loop(lane, width, LoopKind::Vectorize, vec![add]));
+            out.push(Stmt::Block(self.combine("rest", (single, vec![]), (rest, vec![]), dtype)));
+            out
         });
         out.extend(sums);
         let lane = b.kernel.fresh_var("l");
         let e = element(b);
-        let read = Expr::read(wide, dtype, vec![e.into()]);
-        let combine = Stmt::Block(Block {
-            name: "combine".to_owned(),
-            iters: vec![(e, lane.into())],
+        let combine = self.combine("combine", (single, vec![]), (wide, vec![e.into()]), dtype);
+        let combine = Stmt::Block(Block { iters: vec![(e, lane.into())], ..combine });
+        out.push(lane_loop(lane, width, LoopKind::Unroll, vec![combine]));
+        out.push(self.write_back(b, body, at, single, None));
+        out
+    }
+
+    /// A block that adds one register to another.
+    fn combine(
+        &self,
+        name: &str,
+        (to, at): (TensorId, Vec<IntExpr>),
+        (from, place): (TensorId, Vec<IntExpr>),
+        dtype: DType,
+    ) -> Block {
+        Block {
+            name: name.to_owned(),
+            iters: vec![],
             guard: None,
             init: None,
             lets: vec![],
             store: Store {
-                buffer: single,
-                subscripts: vec![],
+                buffer: to,
+                subscripts: at.into_iter().map(Subscript::Affine).collect(),
                 update: Update::Reduce(self.reducer),
-                value: read,
+                value: Expr::read(from, dtype, place),
                 drop: false,
             },
-        });
-        out.push(lane_loop(lane, width, LoopKind::Unroll, vec![combine]));
-        out.push(self.write_back(b, body, at, single, None));
-        out
+        }
+    }
+
+    /// One pass along `v`: whole vectors go to the lanes of `wide`, the rest to `single`.
+    fn across_row(
+        &self,
+        b: &mut KernelBuilder<'_, '_>,
+        body: &Body,
+        at: &Positions,
+        (v, bounds, width): (VarId, &Bounds, i64),
+        (wide, single): (TensorId, TensorId),
+    ) -> Vec<Stmt> {
+        let place = |e: &IntExpr| substitute(body, e, at);
+        let (lo, hi) = (place(&bounds.lo), place(&bounds.hi));
+        let extent = &hi - &lo;
+        let chunks = extent.div(&IntExpr::constant(width));
+        let chunk = b.kernel.fresh_var(&format!("{}o", name_of(b, v)));
+        let lane = b.kernel.fresh_var(&format!("{}v", name_of(b, v)));
+        let step = IntExpr::from(chunk) * IntExpr::constant(width);
+        let mut main = at.clone();
+        main.insert(v, lo.clone() + step + IntExpr::from(lane));
+        let e = b.kernel.fresh_var("e");
+        let block = self.update_register(b, body, &main, wide, Some((e, lane)));
+        let vector = lane_loop(lane, width, LoopKind::Vectorize, vec![block]);
+        let mut out = vec![serial(chunk, IntExpr::constant(0), chunks.clone(), vec![vector])];
+        let done = lo + chunks * IntExpr::constant(width);
+        if done != hi {
+            let i = b.kernel.fresh_var(&format!("{}t", name_of(b, v)));
+            let mut rest = at.clone();
+            rest.insert(v, i.into());
+            let block = self.update_register(b, body, &rest, single, None);
+            out.push(serial(i, done, hi, vec![block]));
+        }
+        unless_empty(b, &extent, out)
     }
 
     /// One register accumulator an element.
@@ -542,9 +580,8 @@ impl Reduction {
             None => stmts,
             Some((lane, width)) => vec![lane_loop(lane, width, LoopKind::Vectorize, stmts)],
         };
-        let lane_var = |b: &mut KernelBuilder<'_, '_>| {
-            lanes.map(|(lane, _)| (b.kernel.fresh_var("e"), lane))
-        };
+        let lane_var =
+            |b: &mut KernelBuilder<'_, '_>| lanes.map(|(lane, _)| (b.kernel.fresh_var("e"), lane));
         let mut out = vec![Stmt::Alloc(acc)];
         let e = lane_var(b);
         let start = self.start_lanes(body, at, acc, e);
@@ -662,13 +699,10 @@ fn set_register(acc: TensorId, lane: Option<(VarId, VarId)>, value: Expr) -> Stm
 
 /// Bindings of the written variables, fixed ones included.
 fn spatial_iters(body: &Body, at: &Positions, spatial: &[VarId]) -> Vec<(VarId, IntExpr)> {
-    let mut out: Vec<(VarId, IntExpr)> = spatial
-        .iter()
-        .map(|v| (*v, at.get(v).cloned().unwrap_or_default()))
-        .collect();
-    let written = |v: &VarId| {
-        body.subscripts.iter().filter_map(Subscript::as_affine).any(|i| i.mentions(*v))
-    };
+    let mut out: Vec<(VarId, IntExpr)> =
+        spatial.iter().map(|v| (*v, at.get(v).cloned().unwrap_or_default())).collect();
+    let written =
+        |v: &VarId| body.subscripts.iter().filter_map(Subscript::as_affine).any(|i| i.mentions(*v));
     out.extend(body.fixed.iter().filter(|(v, _)| written(v)).map(|(v, e)| (*v, e.clone())));
     out
 }
@@ -695,9 +729,8 @@ fn tighten_if_known(
         let mut ok = true;
         e.visit_symbols(&mut |s| {
             if let Symbol::Var(w) = s {
-                ok &= at.contains_key(&w)
-                    || outer.contains_key(&w)
-                    || attempt.fixed.contains_key(&w);
+                ok &=
+                    at.contains_key(&w) || outer.contains_key(&w) || attempt.fixed.contains_key(&w);
             }
         });
         ok

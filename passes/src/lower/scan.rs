@@ -27,13 +27,7 @@ pub(super) fn windows(f: &Function) -> IndexMap<TensorId, (usize, IntExpr)> {
 }
 
 /// The number of slots that every read needs, unless that is all of them.
-fn window(
-    f: &Function,
-    s: &Scan,
-    d: &Definition,
-    axis: usize,
-    facts: &Facts,
-) -> Option<IntExpr> {
+fn window(f: &Function, s: &Scan, d: &Definition, axis: usize, facts: &Facts) -> Option<IntExpr> {
     let tensor = f.tensors.get(d.tensor)?;
     let extent = tensor.shape.get(axis)?.clone();
     if tensor.role != Role::Intermediate {
@@ -139,14 +133,7 @@ impl LowerCx<'_> {
 
 impl KernelBuilder<'_, '_> {
     /// The equations of one tensor, each where its domain has the slot.
-    fn step(
-        &mut self,
-        d: &Definition,
-        home: TensorId,
-        axis: usize,
-        slot: &IntExpr,
-        start: Start,
-    ) {
+    fn step(&mut self, d: &Definition, home: TensorId, axis: usize, slot: &IntExpr, start: Start) {
         let initial = initial_of(d, start, self.cx.f);
         for e in &d.equations {
             let Some(Subscript::Affine(i)) = e.subscripts.get(axis) else { continue };
@@ -217,14 +204,13 @@ impl KernelBuilder<'_, '_> {
 pub(super) fn initial_of(d: &Definition, start: Start, f: &Function) -> Initial {
     let inout = matches!(f.tensors.get(d.tensor).map(|t| t.role), Some(Role::Result(Some(_))));
     let first = d.equations.first().and_then(|e| e.reducer);
-    let shared = d.equations.len() > 1
-        && first.is_some()
-        && d.equations.iter().all(|e| e.reducer == first);
+    let shared =
+        d.equations.len() > 1 && first.is_some() && d.equations.iter().all(|e| e.reducer == first);
     if inout || (shared && start == Start::Filled) { Initial::Existing } else { Initial::Unit }
 }
 
-/// Values of the variables that a slot determines, and the condition under which the equation's domain
-/// has the slot. `None` for the values if the slot does not determine a variable.
+/// Values of the variables that a slot determines, and the condition under which the equation's
+/// domain has the slot. `None` for the values if the slot does not determine a variable.
 fn at_slot(
     e: &Equation,
     i: &IntExpr,
@@ -258,8 +244,7 @@ fn at_slot(
                 conditions.push(Expr::Compare(Comparison::Ge, value.clone(), zero));
             }
             conditions.push(Expr::Compare(Comparison::Lt, value.clone(), extent));
-            let condition =
-                conditions.into_iter().reduce(|a, b| Expr::binary(Func::And, a, b));
+            let condition = conditions.into_iter().reduce(|a, b| Expr::binary(Func::And, a, b));
             (Some(Fixed::from_iter([(*v, value)])), condition)
         }
         _ => (None, None),

@@ -50,6 +50,9 @@ pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -
     if reads_other_lanes(body, v) {
         return None;
     }
+    if divides_by_a_size(body, v) {
+        return None;
+    }
     let mut same = true;
     let mut gain = false;
     let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]);
@@ -69,8 +72,8 @@ pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -
     (same && (gain || constant)).then(|| i64::from(vector_bytes) / size as i64)
 }
 
-/// True if a point may read an element of the written tensor that belongs to another value of `v`: no
-/// axis that bears `v` is subscripted alike on both sides.
+/// True if a point may read an element of the written tensor that belongs to another value of `v`:
+/// no axis that bears `v` is subscripted alike on both sides.
 fn reads_other_lanes(body: &Body, v: VarId) -> bool {
     let bears = |s: &Subscript| {
         let mut found = false;
@@ -84,18 +87,29 @@ fn reads_other_lanes(body: &Body, v: VarId) -> bool {
             if let Expr::Read(r) = x
                 && r.tensor == body.buffer
             {
-                found |= !r.subscripts.iter().zip(&body.subscripts).any(|(a, b)| a == b && bears(a));
+                found |=
+                    !r.subscripts.iter().zip(&body.subscripts).any(|(a, b)| a == b && bears(a));
             }
         });
     }
     found
 }
 
+/// True if a subscript divides `v` by a size: lanes of it are no vector, and chunks of it are
+/// beyond what bounds proofs show.
+fn divides_by_a_size(body: &Body, v: VarId) -> bool {
+    let mut found = false;
+    let mut note = |e: &IntExpr| {
+        found |= e.mentions(v) && e.divisors().iter().any(|d| d.as_constant().is_none());
+    };
+    let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]);
+    exprs.for_each(|e| e.visit_ints(&mut note));
+    body.subscripts.iter().filter_map(Subscript::as_affine).for_each(note);
+    found
+}
+
 fn supported(dtype: DType) -> bool {
-    matches!(
-        dtype,
-        DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::I64 | DType::U64
-    )
+    matches!(dtype, DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::I64 | DType::U64)
 }
 
 fn loads_a_vector(r: &Read, v: VarId) -> bool {

@@ -1,10 +1,11 @@
-//! Greedy pairing: at each step the pair whose result exceeds the two operands it replaces by least.
+//! Greedy pairing: at each step the pair whose result exceeds the two operands it replaces by
+//! least.
 
 use super::{SumProduct, Tree, kept};
 use tcc_ir::VarId;
 
-/// Pairs operands until one is left. Ties go to the pair that costs fewer multiplications, then to the
-/// earlier pair. O(n^3) in the number of operands.
+/// Pairs operands until one is left. Ties go to the pair that costs fewer multiplications, then to
+/// the earlier pair. O(n^3) in the number of operands.
 pub fn greedy(product: &SumProduct, extent: &dyn Fn(VarId) -> f64) -> Tree {
     let mut open: Vec<(Tree, Vec<VarId>)> = product
         .operands
@@ -23,7 +24,8 @@ pub fn greedy(product: &SumProduct, extent: &dyn Fn(VarId) -> f64) -> Tree {
                 let mut union = va.clone();
                 union.extend(vb.iter().filter(|v| !va.contains(v)));
                 let score = (result - size(va) - size(vb), size(&union));
-                let better = best.is_none_or(|(s, _, _)| score.partial_cmp(&s).is_some_and(|o| o.is_lt()));
+                let better =
+                    best.is_none_or(|(s, _, _)| score.partial_cmp(&s).is_some_and(|o| o.is_lt()));
                 if better {
                     best = Some((score, i, j));
                 }

@@ -138,9 +138,6 @@ mod tests {
         let tree = greedy(&product, &extent);
         assert_eq!(mults(&product, &tree, &extent), 3.0 * 1024.0 * 1024.0 * 8.0);
         let left = left_to_right(4);
-        assert_eq!(
-            mults(&product, &left, &extent),
-            2.0 * 1024f64.powi(3) + 1024.0 * 1024.0 * 8.0
-        );
+        assert_eq!(mults(&product, &left, &extent), 2.0 * 1024f64.powi(3) + 1024.0 * 1024.0 * 8.0);
     }
 }

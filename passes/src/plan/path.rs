@@ -14,7 +14,8 @@ pub enum PathError {
     Operands(String),
 }
 
-/// Reads nested pairs over operand names; repeated names stand for the operands of that name in order.
+/// Reads nested pairs over operand names; repeated names stand for the operands of that name in
+/// order.
 pub fn from_text(text: &str, operands: &[String]) -> Result<Tree, PathError> {
     let mut reader = Reader { rest: text.trim(), unused: operands.iter().map(Some).collect() };
     let tree = reader.tree()?;

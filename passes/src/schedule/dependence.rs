@@ -1,10 +1,10 @@
 //! Which iterations of nested loops depend on each other.
 //!
-//! Two accesses of one element, one of them a write, make two iterations dependent. A loop is *fixed*
-//! for such a pair if the iterations agree in its variable: some axis has the same subscript on both
-//! sides, and that subscript tells the variable's values apart. Loops that are not fixed decide the
-//! order of the two, so their relative order must stay, unless both accesses are updates of one
-//! reduction.
+//! Two accesses of one element, one of them a write, make two iterations dependent. A loop is
+//! *fixed* for such a pair if the iterations agree in its variable: some axis has the same
+//! subscript on both sides, and that subscript tells the variable's values apart. Loops that are
+//! not fixed decide the order of the two, so their relative order must stay, unless both accesses
+//! are updates of one reduction.
 
 use super::{Names, Refusal};
 use tcc_ir::TensorId;
@@ -156,8 +156,8 @@ impl Scope {
         chain.loops.iter().map(|f| f.var).filter(|v| !fixed.contains(v)).collect()
     }
 
-    /// True if different values of `v` give different values of `e`, whatever the loops that are not
-    /// fixed do.
+    /// True if different values of `v` give different values of `e`, whatever the loops that are
+    /// not fixed do.
     fn tells_apart(&self, e: &IntExpr, v: VarId, fixed: &[VarId], chain: &Chain<'_>) -> bool {
         let Some((c, rest)) = e.linear_in(v) else { return false };
         let Some(c) = c.as_constant().filter(|c| *c != 0) else { return false };

@@ -52,8 +52,8 @@ pub(super) fn fresh_name(k: &Kernel, stem: &str) -> String {
     names.find(|n| is_free(k, n)).unwrap_or_default()
 }
 
-/// A copy of statements that declares variables and buffers of its own, named after the old ones with
-/// `suffix` appended.
+/// A copy of statements that declares variables and buffers of its own, named after the old ones
+/// with `suffix` appended.
 pub(super) fn copy(k: &mut Kernel, body: &[Stmt], suffix: &str) -> Vec<Stmt> {
     let mut c = Copier { k, suffix, vars: SecondaryMap::new(), tensors: SecondaryMap::new() };
     c.body(body)

@@ -1,8 +1,8 @@
 //! Applies schedules: each directive is checked, then changes the loops of a copy of the kernel.
 //!
-//! A directive is refused unless it is proved to keep the kernel's meaning: values are equal bit for
-//! bit, but that a `reorder` may change the order in which a reduction combines. What an edit makes is
-//! verified again, which is how `vectorize` and `parallel` are proved independent.
+//! A directive is refused unless it is proved to keep the kernel's meaning: values are equal bit
+//! for bit, but that a `reorder` may change the order in which a reduction combines. What an edit
+//! makes is verified again, which is how `vectorize` and `parallel` are proved independent.
 
 mod dependence;
 mod edit;

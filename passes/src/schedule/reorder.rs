@@ -1,8 +1,10 @@
-//! `reorder(a, b, c)`: perfectly nested loops in a new order; the positions that they take are the old
-//! ones. Conditions between the loops, as a guarded split makes, move to the loops that they mention.
+//! `reorder(a, b, c)`: perfectly nested loops in a new order; the positions that they take are the
+//! old ones. Conditions between the loops, as a guarded split makes, move to the loops that they
+//! mention.
 //!
 //! Legal if no two iterations that depend on each other change their order. The updates of one
-//! reduction may: the values that a reduction combines in another order are those of another schedule.
+//! reduction may: the values that a reduction combines in another order are those of another
+//! schedule.
 
 use super::dependence::{Chain, check};
 use super::nest::{find, loop_of, replace};

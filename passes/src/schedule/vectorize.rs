@@ -1,5 +1,5 @@
-//! `vectorize(i)`: iterations run beside each other in vector lanes. The verifier proves that they do
-//! not depend on each other.
+//! `vectorize(i)`: iterations run beside each other in vector lanes. The verifier proves that they
+//! do not depend on each other.
 
 use super::Refusal;
 use super::unroll::{constant_extent, mark};

@@ -121,9 +121,25 @@ pub fn host_features() -> Vec<&'static str> {
             };
         }
         detect!(
-            "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2",
-            "lzcnt", "f16c", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl",
-            "avx512vbmi", "avx512bitalg"
+            "sse3",
+            "ssse3",
+            "sse4.1",
+            "sse4.2",
+            "popcnt",
+            "avx",
+            "avx2",
+            "fma",
+            "bmi1",
+            "bmi2",
+            "lzcnt",
+            "f16c",
+            "avx512f",
+            "avx512bw",
+            "avx512cd",
+            "avx512dq",
+            "avx512vl",
+            "avx512vbmi",
+            "avx512bitalg"
         );
     }
     #[cfg(target_arch = "aarch64")]

@@ -13,34 +13,81 @@ pub struct Tally {
     pub skipped: usize,
 }
 
-/// The first element of `got` that no legal evaluation gives.
+/// How two runs differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// In words.
+    pub text: String,
+    /// True if reordering sums and products of reals may explain it: a NaN or an infinity on one
+    /// side, or a distance within the rounding of the largest values around.
+    pub reorders: bool,
+}
+
+impl Difference {
+    /// A difference that no order of operations explains.
+    pub fn plain(text: String) -> Difference {
+        Difference { text, reorders: false }
+    }
+}
+
+/// The first element of `got` that no legal evaluation gives; `scale` is the largest value around.
 pub fn within_bounds(
     got: &Tensors<f64>,
     want: &Tensors<Reference>,
+    scale: f64,
     tally: &mut Tally,
-) -> Result<(), String> {
+) -> Result<(), Difference> {
     for (name, w) in want {
-        let g = got.get(name).ok_or_else(|| format!("there is no result `{name}`"))?;
+        let missing = || Difference::plain(format!("there is no result `{name}`"));
+        let g = got.get(name).ok_or_else(missing)?;
         if g.shape != w.shape || g.dtype != w.dtype {
-            return Err(format!("`{name}` has shape {:?}, expected {:?}", g.shape, w.shape));
+            let text = format!("`{name}` has shape {:?}, expected {:?}", g.shape, w.shape);
+            return Err(Difference::plain(text));
         }
         for (k, (a, b)) in g.elements.iter().zip(&w.elements).enumerate() {
             let ok = match (a, b) {
                 (Value::Float(x), Value::Float(y)) => near(w.dtype, *x, y, tally),
                 (Value::Complex(a, b), Value::Complex(c, d)) => {
                     let part = w.dtype.real_part();
-                    near(part, *a, c, tally) && near(part, *b, d, tally)
+                    let finite = c.value().is_finite() && d.value().is_finite();
+                    // Complex numbers that are not finite are one value.
+                    !(finite || a.is_finite() && b.is_finite())
+                        || (near(part, *a, c, tally) && near(part, *b, d, tally))
                 }
                 (Value::Int(x), Value::Int(y)) => same(x == y, tally),
                 (Value::Bool(x), Value::Bool(y)) => same(x == y, tally),
                 _ => false,
             };
             if !ok {
-                return Err(format!("`{name}` element {k} is {a:?}, expected {b:?}"));
+                let text = format!("`{name}` element {k} is {a:?}, expected {b:?}");
+                return Err(Difference { text, reorders: may_reorder(w.dtype, a, b, scale) });
             }
         }
     }
     Ok(())
+}
+
+fn may_reorder(dtype: DType, a: &Value<f64>, b: &Value<Reference>, scale: f64) -> bool {
+    let room = scale * 64.0 * unit(dtype);
+    let close = |a: f64, b: f64| !a.is_finite() || !b.is_finite() || (a - b).abs() <= room;
+    match (a, b) {
+        (Value::Float(a), Value::Float(b)) => close(*a, b.value()),
+        (Value::Complex(a, b), Value::Complex(c, d)) => {
+            let whole = [*a, *b, c.value(), d.value()].iter().all(|x| x.is_finite());
+            !whole || (close(*a, c.value()) && close(*b, d.value()))
+        }
+        _ => false,
+    }
+}
+
+/// The distance of neighbours, relative.
+fn unit(dtype: DType) -> f64 {
+    match dtype.real_part() {
+        DType::F64 => f64::EPSILON,
+        DType::F16 => f64::powi(2.0, -10),
+        DType::BF16 => f64::powi(2.0, -7),
+        _ => f64::from(f32::EPSILON),
+    }
 }
 
 fn same(equal: bool, tally: &mut Tally) -> bool {
@@ -55,12 +102,7 @@ fn near(dtype: DType, got: f64, want: &Reference, tally: &mut Tally) -> bool {
     }
     tally.compared += 1;
     let (value, error) = (want.value(), want.error());
-    let unit = match dtype {
-        DType::F64 => f64::EPSILON,
-        DType::F16 => f64::powi(2.0, -10),
-        DType::BF16 => f64::powi(2.0, -7),
-        _ => f64::from(f32::EPSILON),
-    };
+    let unit = unit(dtype);
     if value.is_nan() {
         return got.is_nan();
     }

@@ -1,9 +1,9 @@
 //! The reference value of every element, with a bound on what compiled code may answer instead.
 //!
-//! [`Oracle`] is the interpreter's domain of reals with error bounds, but it does not give up: where a
-//! bound cannot tell which way a comparison or a step goes, it goes on with the value and remembers
-//! that the run is undecided. Values that depend on the order of operations because something
-//! overflowed on the way are marked, and compared with nothing.
+//! [`Oracle`] is the interpreter's domain of reals with error bounds, but it does not give up:
+//! where a bound cannot tell which way a comparison or a step goes, it goes on with the value and
+//! remembers that the run is undecided. Values that depend on the order of operations because
+//! something overflowed on the way are marked, and compared with nothing.
 
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -34,6 +34,26 @@ impl Reference {
     /// Bound on the difference of a computed value.
     pub fn error(&self) -> f64 {
         self.number.error
+    }
+}
+
+/// True if the function is not continuous over the ranges of its arguments.
+fn jumps(func: Func, args: &[Reference]) -> bool {
+    let may_be = |a: &Reference, x: f64| a.error() > 0.0 && (a.value() - x).abs() <= a.error();
+    match (func, args) {
+        // The sign of a NaN is open, and so is that of a number that may be 0.
+        (Func::Copysign, [_, sign]) => sign.value().is_nan() || may_be(sign, 0.0),
+        (Func::Mul | Func::Fma | Func::Div, _) => {
+            let infinite = args.iter().any(|a| !a.value().is_finite());
+            infinite && args.iter().any(|a| may_be(a, 0.0))
+        }
+        (Func::Tan, [a]) => {
+            let branch = |x: f64| (x / std::f64::consts::PI + 0.5).floor();
+            branch(a.value() - a.error()) != branch(a.value() + a.error())
+        }
+        // A power of 1 is 1 for every exponent, NaN included.
+        (Func::Pow, [a, n]) => !n.value().is_finite() && (may_be(a, 1.0) || may_be(a, -1.0)),
+        _ => false,
     }
 }
 
@@ -128,7 +148,9 @@ impl Domain for Oracle {
             Bounded.function(func, dtype, &exact).unwrap_or(exact[0])
         })?;
         let reorders = matches!(func, Func::Add | Func::Sub | Func::Mul | Func::Fma);
-        Ok(self.wrap(dtype, number, &all, reorders))
+        let mut r = self.wrap(dtype, number, &all, reorders);
+        r.wild |= jumps(func, args);
+        Ok(r)
     }
 
     fn compare(&self, a: &Reference, b: &Reference) -> Result<Option<Ordering>, Stop> {
@@ -141,10 +163,7 @@ impl Domain for Oracle {
     }
 
     fn round(&self, dtype: DType, x: &Reference) -> Reference {
-        let mut number = Bounded.round(dtype, &x.number);
-        if number.error > 0.0 {
-            number.error += least(dtype);
-        }
+        let number = Bounded.round(dtype, &x.number);
         let mut r = self.wrap(dtype, number, &[x], false);
         if number.value.is_finite() && number.value.abs() > largest(dtype) * 1.01 && !r.wild {
             r.number.value = f64::INFINITY.copysign(number.value);

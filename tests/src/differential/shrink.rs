@@ -103,7 +103,8 @@ fn simpler(line: &str) -> Vec<String> {
             .get(..open)
             .and_then(|t| t.rfind(|c: char| !c.is_alphanumeric() && c != '_'))
             .map_or(0, |at| at + 1);
-        let (before, after) = (line.get(..start).unwrap_or(""), line.get(close + 1..).unwrap_or(""));
+        let (before, after) =
+            (line.get(..start).unwrap_or(""), line.get(close + 1..).unwrap_or(""));
         for operand in operands(inner) {
             out.push(format!("{before}{operand}{after}"));
         }

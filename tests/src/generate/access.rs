@@ -77,7 +77,9 @@ impl Builder<'_> {
     pub(super) fn default_value(&mut self, dtype: DType) -> String {
         match dtype {
             DType::Bool => self.pick(&["false", "true"]).to_owned(),
-            d if d.is_float() => self.pick(&["0", "1", "0.5", "-2", "inf", "-inf", "(1/4)"]).to_owned(),
+            d if d.is_float() => {
+                self.pick(&["0", "1", "0.5", "-2", "inf", "-inf", "(1/4)"]).to_owned()
+            }
             d if d.is_signed_int() => self.pick(&["0", "1", "-3", "(2+5)"]).to_owned(),
             _ => self.pick(&["0", "1", "7"]).to_owned(),
         }
@@ -193,7 +195,8 @@ impl Builder<'_> {
 
     /// A type of positions.
     pub(super) fn index_dtype(&mut self, any: bool) -> DType {
-        let all = [DType::I32, DType::I64, DType::I32, DType::U8, DType::I16, DType::U64, DType::I8];
+        let all =
+            [DType::I32, DType::I64, DType::I32, DType::U8, DType::I16, DType::U64, DType::I8];
         let usual = [DType::I32, DType::I64];
         if any || self.one_in(4) { self.pick(&all) } else { self.pick(&usual) }
     }

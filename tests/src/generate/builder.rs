@@ -111,7 +111,11 @@ impl<'o> Builder<'o> {
         let favored = (0..2)
             .map(|_| {
                 let all = rng.u8(0..3) > 0;
-                if all { DTYPES[rng.usize(..DTYPES.len())] } else { usual[rng.usize(..usual.len())] }
+                if all {
+                    DTYPES[rng.usize(..DTYPES.len())]
+                } else {
+                    usual[rng.usize(..usual.len())]
+                }
             })
             .collect();
         let risk = match rng.u8(0..30) {
@@ -247,10 +251,26 @@ impl<'o> Builder<'o> {
         }
     }
 
+    /// States a fact about a size that a parameter shows; rarely one that does not hold.
+    fn fact(&mut self) {
+        let names = self.names.clone();
+        let name = self.pick(&names);
+        let shown = self.case.params.iter().any(|p| p.decl.shape.contains(&Dim::size(name)));
+        if !shown || !self.one_in(8) {
+            return;
+        }
+        let values = self.case.sizes.iter().filter_map(|s| s.get(name)).copied();
+        let (least, most) = values.fold((i64::MAX, 0), |(a, b), v| (a.min(v), b.max(v)));
+        let wrong = i64::from(self.one_in(12));
+        self.case.facts.push(match self.rng.bool() {
+            true => format!("{name} <= {}", most - wrong),
+            false => format!("{name} >= {}", least + wrong),
+        });
+    }
+
     /// Chooses results and declarations.
     pub(super) fn finish(mut self) -> Case {
-        let defined: Vec<Decl> =
-            self.case.groups.iter().flat_map(|g| g.defines.clone()).collect();
+        let defined: Vec<Decl> = self.case.groups.iter().flat_map(|g| g.defines.clone()).collect();
         for d in &defined {
             let own = |g: &&Group| !g.defines.contains(d);
             let lines = self.case.groups.iter().filter(own).flat_map(|g| &g.lines);
@@ -260,6 +280,7 @@ impl<'o> Builder<'o> {
             }
         }
         self.case.drop_unused_params();
+        self.fact();
         self.case
     }
 }
@@ -271,7 +292,11 @@ pub(super) fn names(vars: &[Var]) -> String {
 
 /// `T[i,j]`, or `T` for rank 0.
 pub(super) fn element(name: &str, subscripts: &[String]) -> String {
-    if subscripts.is_empty() { name.to_owned() } else { format!("{name}[{}]", subscripts.join(",")) }
+    if subscripts.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}[{}]", subscripts.join(","))
+    }
 }
 
 /// The element that the bare indices name.

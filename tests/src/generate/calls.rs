@@ -48,7 +48,8 @@ impl Builder<'_> {
         let name = self.fresh("h");
         let with: BTreeMap<String, Dim> =
             ["U", "V"].iter().map(|n| ((*n).to_owned(), self.size_dim())).collect();
-        let shape = |d: &Decl| -> Vec<Dim> { d.shape.iter().map(|s| s.substitute(&with)).collect() };
+        let shape =
+            |d: &Decl| -> Vec<Dim> { d.shape.iter().map(|s| s.substitute(&with)).collect() };
         let unknown = |n: &str| !helper.params.iter().any(|p| p.decl.shape.contains(&Dim::size(n)));
         if ["U", "V"].into_iter().any(|n| Case::mentions(&helper.text(), n) && unknown(n)) {
             return self.map();

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use tcc_abi::DType;
+use tcc_ir::VarId;
 use tcc_ir::graph::{Module, Node, Role};
-use tcc_ir::scalar::{Expr, Subscript};
+use tcc_ir::int::{IntExpr, Symbol};
+use tcc_ir::scalar::{Expr, Func, Reducer, Subscript};
 
 /// How many programs use what.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +31,9 @@ struct Used {
 }
 
 /// Constructs that each program counts for, by what its text shows.
-const SUGAR: [(&str, &str); 12] = [
+const SUGAR: [(&str, &str); 14] = [
+    ("einsum", "einsum("),
+    ("stated fact", ") where "),
     ("mean", "mean"),
     ("argmax", "argmax"),
     ("argmin", "argmin"),
@@ -45,6 +49,46 @@ const SUGAR: [(&str, &str); 12] = [
 ];
 
 impl Coverage {
+    /// Every construct that is counted.
+    pub const CONSTRUCTS: [&str; 36] = [
+        "@drop",
+        "accumulator type",
+        "affine read",
+        "argmax",
+        "argmin",
+        "backward scan",
+        "bitcast",
+        "call",
+        "cast",
+        "contraction of 2",
+        "contraction of 3",
+        "contraction of 4",
+        "count",
+        "cumsum",
+        "default",
+        "diagonal",
+        "einsum",
+        "fix",
+        "forward scan",
+        "gather",
+        "generic function",
+        "guard",
+        "half a size",
+        "inout",
+        "logsoftmax",
+        "mean",
+        "param",
+        "reversed read",
+        "scan",
+        "scan of several tensors",
+        "scatter",
+        "semiring tag",
+        "several equations",
+        "several results",
+        "softmax",
+        "stated fact",
+    ];
+
     /// Counts a program.
     pub fn add(&mut self, text: &str, module: &Module, equations: usize) {
         let mut used = Used::default();
@@ -136,6 +180,14 @@ impl Used {
                 if e.guard.is_some() {
                     self.constructs.insert("guard");
                 }
+                let factors = e.body.operands(Func::Mul).len();
+                let sums = e.reducer == Some(Reducer::Sum) && !e.reduced_vars().is_empty();
+                match factors {
+                    2 if sums => self.constructs.insert("contraction of 2"),
+                    3 if sums => self.constructs.insert("contraction of 3"),
+                    4 if sums => self.constructs.insert("contraction of 4"),
+                    _ => false,
+                };
                 if e.attributes.drop {
                     self.constructs.insert("@drop");
                 }
@@ -166,6 +218,21 @@ impl Used {
                 if r.default.is_some() {
                     self.constructs.insert("default");
                 }
+                let vars: Vec<_> =
+                    r.subscripts.iter().filter_map(|s| s.as_affine()?.as_var()).collect();
+                if vars.iter().enumerate().any(|(k, v)| vars[k + 1..].contains(v)) {
+                    self.constructs.insert("diagonal");
+                }
+                let falls = |s: &Subscript| {
+                    s.as_affine().is_some_and(|i| {
+                        let vars = vars_of(i);
+                        let slope = |v| i.linear_in(v).and_then(|(c, _)| c.as_constant());
+                        vars.into_iter().any(|v| slope(v).is_some_and(|c| c < 0))
+                    })
+                };
+                if r.subscripts.iter().any(falls) {
+                    self.constructs.insert("reversed read");
+                }
                 let affine = |s: &Subscript| s.as_affine().is_some_and(|i| i.as_var().is_none());
                 if r.subscripts.iter().any(affine) {
                     self.constructs.insert("affine read");
@@ -174,4 +241,14 @@ impl Used {
             Expr::Literal(_) | Expr::Index { .. } | Expr::Compare(..) | Expr::Contiguous(_) => {}
         });
     }
+}
+
+fn vars_of(i: &IntExpr) -> Vec<VarId> {
+    let mut out = Vec::new();
+    i.visit_symbols(&mut |s| {
+        if let Symbol::Var(v) = s {
+            out.push(v);
+        }
+    });
+    out
 }

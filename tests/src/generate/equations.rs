@@ -32,6 +32,9 @@ impl Builder<'_> {
                 }
             }
         }
+        if self.one_in(10) && dtype != DType::Bool && factors.iter().all(|f| !f.is_empty()) {
+            return self.einsum(dtype, &vars, &factors);
+        }
         let op = if dtype == DType::Bool { " && " } else { " * " };
         let texts: Vec<String> = factors
             .iter()
@@ -48,6 +51,23 @@ impl Builder<'_> {
         let t = self.decl(dtype, &vars);
         let acc = if dtype == DType::F32 && self.one_in(5) { " @acc(f64)" } else { "" };
         self.push(vec![format!("{} = {value}{acc}", bare(&t.name, &vars))], vec![t]);
+    }
+
+    /// `T = einsum("ik,kj->ij", A, B)`
+    fn einsum(&mut self, dtype: DType, target: &[Var], factors: &[Vec<Var>]) {
+        let letters = |vars: &[Var]| vars.iter().map(|v| v.name).collect::<String>();
+        let inputs: Vec<String> = factors
+            .iter()
+            .map(|f| {
+                let shape = f.iter().map(|v| v.dim.clone()).collect();
+                self.input(dtype, shape, Kind::Any).name
+            })
+            .collect();
+        let labels: Vec<String> = factors.iter().map(|f| letters(f)).collect();
+        let (labels, inputs) = (labels.join(","), inputs.join(", "));
+        let t = self.decl(dtype, target);
+        let line = format!("{} = einsum(\"{labels}->{}\", {inputs})", t.name, letters(target));
+        self.push(vec![line], vec![t]);
     }
 
     /// An assignment that combines, with a type that has it.

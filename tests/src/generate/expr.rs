@@ -162,10 +162,9 @@ impl Builder<'_> {
             }
             Signature::Real => dtype.is_int() || dtype.is_float(),
             Signature::Float => dtype.is_float(),
-            Signature::FloatTest
-            | Signature::Equality
-            | Signature::Order
-            | Signature::Logic => dtype == DType::Bool,
+            Signature::FloatTest | Signature::Equality | Signature::Order | Signature::Logic => {
+                dtype == DType::Bool
+            }
             Signature::Choice => true,
             Signature::ComplexToComplex | Signature::RealToComplex => dtype.is_complex(),
             Signature::ComplexToReal => dtype.complex_of().is_some(),

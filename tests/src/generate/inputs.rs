@@ -53,7 +53,7 @@ fn value(rng: &mut Rng, dtype: DType, kind: &Kind, sizes: &Sizes, style: u8) -> 
         }
         Kind::NonNegative if dtype.is_int() => Scalar::from_i128(dtype, rng.i128(0..9)),
         _ if dtype == DType::Bool => Scalar::from_bool(rng.u8(..) < style.max(30)),
-        _ if style % 4 == 0 && rng.u8(0..6) == 0 => special(rng, dtype),
+        _ if style.is_multiple_of(4) && rng.u8(0..6) == 0 => special(rng, dtype),
         _ if dtype.is_int() => match style % 3 {
             0 => Scalar::from_i128(dtype, rng.i128(..)),
             _ => Scalar::from_i128(dtype, rng.i128(-9..10)),

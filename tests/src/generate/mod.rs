@@ -1,8 +1,9 @@
 //! Random programs as text, with the inputs to run them on.
 //!
-//! A [`Case`] is a program in pieces: groups of equations that belong together, each defining tensors
-//! from earlier ones. So it can be printed, checked, and made smaller: a group that is removed leaves
-//! its tensors behind as inputs. The generator aims at valid programs; the checker has the last word.
+//! A [`Case`] is a program in pieces: groups of equations that belong together, each defining
+//! tensors from earlier ones. So it can be printed, checked, and made smaller: a group that is
+//! removed leaves its tensors behind as inputs. The generator aims at valid programs; the checker
+//! has the last word.
 
 mod access;
 mod builder;

@@ -21,11 +21,7 @@ impl Chain {
 
     /// The k-th initial slot.
     fn first(&self, k: i64) -> String {
-        if self.backward {
-            self.steps.dim.affine(1, k).to_string()
-        } else {
-            k.to_string()
-        }
+        if self.backward { self.steps.dim.affine(1, k).to_string() } else { k.to_string() }
     }
 
     fn at(&self, name: &str, slot: &str) -> String {
@@ -215,8 +211,7 @@ impl Builder<'_> {
         let more = self.anchor(DType::Bool, &[k.clone(), j.clone()]);
         let t = self.decl(DType::Bool, &[i.clone(), j.clone()]);
         let n = &t.name;
-        let lines =
-            [format!("{n}[i,j] or= {edges}"), format!("{n}[i,j] or= {n}[i,k] && {more}")];
+        let lines = [format!("{n}[i,j] or= {edges}"), format!("{n}[i,j] or= {n}[i,k] && {more}")];
         self.fix("fix", &lines, t.clone());
     }
 
@@ -265,7 +260,8 @@ impl Builder<'_> {
     fn labels(&mut self, i: &Var) {
         let dtype = self.dtype_where(|d| d.is_int() || d == DType::F32);
         let start = self.input(dtype, vec![i.dim.clone()], Kind::NonNegative);
-        let next = self.input(DType::I32, vec![i.dim.clone()], Kind::Position(i.dim.clone(), false));
+        let next =
+            self.input(DType::I32, vec![i.dim.clone()], Kind::Position(i.dim.clone(), false));
         let t = self.decl(dtype, std::slice::from_ref(i));
         let n = &t.name;
         let lines = [

@@ -231,13 +231,13 @@ impl<'k> KernelCx<'k, '_> {
             let second = self.e.b.ins().load(ty, plain(), p, c + ty.bytes() as i32);
             return Val::Pair(first, second);
         }
-        Val::One(self.e.from_memory(dtype, first))
+        Val::One(self.e.loaded(dtype, first))
     }
 
     fn store_to(&mut self, dtype: DType, v: Val, p: Value, c: i32) {
         match v {
             Val::One(v) => {
-                let v = self.e.to_memory(dtype, v);
+                let v = self.e.stored(dtype, v);
                 self.e.b.ins().store(plain(), v, p, c);
             }
             Val::Vector(v) => {
@@ -288,14 +288,13 @@ impl<'k> KernelCx<'k, '_> {
         self.e.b.ins().stack_addr(pointer, slot, 0)
     }
 
-    /// An address with data-dependent subscripts evaluated. Without `covered` they must be in range;
-    /// with it the condition that all subscripts are in range is returned.
+    /// An address with data-dependent subscripts evaluated. Without `covered` they must be in
+    /// range; with it the condition that all subscripts are in range is returned.
     fn place(&mut self, t: TensorId, subscripts: &'k [Subscript], covered: bool) -> Place {
         let shape = self.kernel.buffers.get(t).map(|b| b.shape.clone()).unwrap_or_default();
         let strides = self.layout(t).map(|(_, s)| s).unwrap_or_default();
         let size = IntExpr::constant(self.size_of(t));
-        let mut place =
-            Place { address: self.address(t, subscripts), offset: None, inside: None };
+        let mut place = Place { address: self.address(t, subscripts), offset: None, inside: None };
         for (axis, ((s, extent), stride)) in subscripts.iter().zip(&shape).zip(&strides).enumerate()
         {
             let index = match s {

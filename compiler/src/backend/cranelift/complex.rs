@@ -22,7 +22,9 @@ impl Emit<'_, '_> {
             (Func::Select, [Val::One(c), Val::Pair(a, b), Val::Pair(x, y)]) => {
                 Val::Pair(self.choose(*c, *a, *x), self.choose(*c, *b, *y))
             }
-            (_, [Val::Pair(a, b), Val::Pair(c, d)]) => self.complex_binary(func, (*a, *b), (*c, *d)),
+            (_, [Val::Pair(a, b), Val::Pair(c, d)]) => {
+                self.complex_binary(func, (*a, *b), (*c, *d))
+            }
             _ => unreachable!("{func} on complex numbers"),
         }
     }

@@ -86,33 +86,36 @@ impl<'k> KernelCx<'k, '_> {
     }
 
     fn at_constant(&mut self, var: VarId, value: i64, body: &'k [Stmt]) {
-        let before = self.ints.bind(var, Some(IntExpr::constant(value)));
+        self.at(var, IntExpr::constant(value), body);
+    }
+
+    fn at(&mut self, var: VarId, value: IntExpr, body: &'k [Stmt]) {
+        let before = self.ints.bind(var, Some(value));
         self.ints.push_scope();
         self.body(body);
         self.ints.pop_scope();
         self.ints.bind(var, before);
     }
 
-    fn constant_bounds(&mut self, f: &For) -> Option<(i64, i64)> {
-        let lo = self.ints.resolve(&f.lo).as_constant();
-        let hi = self.ints.resolve(&f.hi).as_constant();
-        let known = lo.zip(hi);
-        if known.is_none() {
-            let kind = f.kind.name();
-            self.refuse(format!("a loop marked `{kind}` needs constant bounds"));
-        }
-        known
-    }
-
+    /// Copies of the body; only the extent has to be a constant.
     fn unroll(&mut self, f: &'k For) {
-        let Some((lo, hi)) = self.constant_bounds(f) else { return };
-        (lo..hi).for_each(|i| self.at_constant(f.var, i, &f.body));
+        let lo = self.ints.resolve(&f.lo);
+        let extent = self.ints.resolve(&(&f.hi - &f.lo)).as_constant();
+        let Some(extent) = extent else {
+            let kind = f.kind.name();
+            return self.refuse(format!("a loop marked `{kind}` needs a constant extent"));
+        };
+        for i in 0..extent {
+            self.at(f.var, lo.clone() + IntExpr::constant(i), &f.body);
+        }
     }
 
     /// A vector loop: chunks of lanes where every statement is a block that fits, then single
     /// iterations.
     fn vector_loop(&mut self, f: &'k For) {
-        let Some((lo, hi)) = self.constant_bounds(f) else { return };
+        let constant = |e: &IntExpr| self.ints.resolve(e).as_constant();
+        let (lo, hi) = (constant(&f.lo), constant(&f.hi));
+        let Some((lo, hi)) = lo.zip(hi) else { return self.unroll(f) };
         let lanes = self.lanes_of(&f.body).map_or(1, i64::from);
         let mut at = lo;
         while lanes > 1 && at + lanes <= hi {

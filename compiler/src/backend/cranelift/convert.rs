@@ -51,15 +51,15 @@ impl Emit<'_, '_> {
             DType::F32 if wide => self.b.ins().fdemote(F32, v),
             DType::F32 => v,
             _ => {
-                let single = if wide { self.to_odd(v) } else { v };
+                let single = if wide { self.rounded_to_odd(v) } else { v };
                 self.round_half(to, single)
             }
         }
     }
 
-    /// An f64 as an f32 whose last bit is sticky, so that rounding again to a narrower type gives what
-    /// rounding once would.
-    fn to_odd(&mut self, v: Value) -> Value {
+    /// An f64 as an f32 whose last bit is sticky, so that rounding again to a narrower type gives
+    /// what rounding once would.
+    fn rounded_to_odd(&mut self, v: Value) -> Value {
         let near = self.b.ins().fdemote(F32, v);
         let back = self.b.ins().fpromote(F64, near);
         let inexact = self.b.ins().fcmp(FloatCC::NotEqual, back, v);
@@ -100,7 +100,8 @@ impl Emit<'_, '_> {
         let size = self.b.ins().band_imm_u(bits, 0x7fff_ffff);
         // Too large or infinite: infinity.
         let large = self.b.ins().icmp_imm_u(IntCC::UnsignedGreaterThanOrEqual, size, 0x4780_0000);
-        // Below the least normal: adding 0.5 aligns the last bit of the result with that of the sum.
+        // Below the least normal: adding 0.5 aligns the last bit of the result with that of the
+        // sum.
         let small = self.b.ins().icmp_imm_u(IntCC::UnsignedLessThan, size, 0x3880_0000);
         let magic = self.float(F32, 0.5);
         let as_float = self.bits(F32, size);
@@ -203,7 +204,11 @@ impl Emit<'_, '_> {
     fn int_to_int(&mut self, from: DType, to: DType, v: Value) -> Value {
         let ty = self.ty(v);
         if to == DType::Bool {
-            return if from == DType::Bool { v } else { self.b.ins().icmp_imm_s(IntCC::NotEqual, v, 0) };
+            return if from == DType::Bool {
+                v
+            } else {
+                self.b.ins().icmp_imm_s(IntCC::NotEqual, v, 0)
+            };
         }
         let target = register_type(to);
         match (target.bits().cmp(&ty.bits()), from.is_signed_int()) {
@@ -218,17 +223,17 @@ impl Emit<'_, '_> {
     pub(super) fn bitcast(&mut self, from: DType, to: DType, v: Val) -> Val {
         match v {
             Val::One(x) => {
-                let bits = self.to_memory(from, x);
+                let bits = self.stored(from, x);
                 let ty = super::emit::memory_type(to);
                 let same = self.bits(ty, bits);
-                Val::One(self.from_memory(to, same))
+                Val::One(self.loaded(to, same))
             }
             other => other,
         }
     }
 
     /// A register value as it lies in memory.
-    pub(super) fn to_memory(&mut self, dtype: DType, v: Value) -> Value {
+    pub(super) fn stored(&mut self, dtype: DType, v: Value) -> Value {
         if !dtype.is_storage_float() {
             return v;
         }
@@ -237,7 +242,7 @@ impl Emit<'_, '_> {
     }
 
     /// A loaded value as it lies in registers.
-    pub(super) fn from_memory(&mut self, dtype: DType, v: Value) -> Value {
+    pub(super) fn loaded(&mut self, dtype: DType, v: Value) -> Value {
         if !dtype.is_storage_float() {
             return v;
         }
@@ -259,4 +264,3 @@ impl Emit<'_, '_> {
         self.cast(DType::F64, dtype, Val::One(x))
     }
 }
-

@@ -1,8 +1,8 @@
 //! Scalar operations as Cranelift instructions, on one value or on the lanes of a 128-bit vector.
 //!
-//! A value is uniform (the same in every lane; what scalar code has) or a vector with an element a lane.
-//! Bools are bytes 0 or 1 when uniform, and masks of the lanes' width in vectors. `f16` and `bf16` live
-//! in `f32` registers; complex numbers are pairs.
+//! A value is uniform (the same in every lane; what scalar code has) or a vector with an element a
+//! lane. Bools are bytes 0 or 1 when uniform, and masks of the lanes' width in vectors. `f16` and
+//! `bf16` live in `f32` registers; complex numbers are pairs.
 
 use super::unit::Unit;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
@@ -190,8 +190,8 @@ impl Emit<'_, '_> {
         self.b.ins().select(condition, a, b)
     }
 
-    /// Applies a function that is one or a few instructions to values of one shape: all scalar, or all
-    /// vectors. `None` if there are no such instructions for vectors.
+    /// Applies a function that is one or a few instructions to values of one shape: all scalar, or
+    /// all vectors. `None` if there are no such instructions for vectors.
     pub(super) fn apply(&mut self, func: Func, dtype: DType, args: &[Value]) -> Option<Value> {
         let float = dtype.is_float() && func != Func::Select;
         match args {
@@ -374,7 +374,13 @@ impl Emit<'_, '_> {
     }
 
     /// A shift of every lane by the same count.
-    pub(super) fn shift_lanes(&mut self, func: Func, signed: bool, a: Value, count: Value) -> Value {
+    pub(super) fn shift_lanes(
+        &mut self,
+        func: Func,
+        signed: bool,
+        a: Value,
+        count: Value,
+    ) -> Value {
         match func {
             Func::Shl => self.b.ins().ishl(a, count),
             _ if signed => self.b.ins().sshr(a, count),
@@ -385,9 +391,8 @@ impl Emit<'_, '_> {
     /// An integer comparison. Lanes have signed instructions only.
     fn int_compare(&mut self, func: Func, signed: bool, a: Value, b: Value) -> Value {
         let ty = self.ty(a);
-        let cc = |signed| {
-            int_condition(func, signed).unwrap_or_else(|| unreachable!("{func} compares"))
-        };
+        let cc =
+            |signed| int_condition(func, signed).unwrap_or_else(|| unreachable!("{func} compares"));
         if signed || !ty.is_vector() || matches!(func, Func::Eq | Func::Ne) {
             return self.b.ins().icmp(cc(signed), a, b);
         }

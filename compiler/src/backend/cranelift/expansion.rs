@@ -17,8 +17,8 @@ struct ExpansionCx<'b, 'u> {
     lanes: u32,
 }
 
-/// Builds the function of a scalar function: the common definition, and the rare one where a lane has
-/// an argument that the common one does not cover.
+/// Builds the function of a scalar function: the common definition, and the rare one where a lane
+/// has an argument that the common one does not cover.
 pub(super) fn build<'b>(
     (func, dtype, lanes): (Func, DType, u32),
     unit: &'b mut Unit<'_>,
@@ -31,7 +31,8 @@ pub(super) fn build<'b>(
     cx.e.b.append_block_params_for_function_params(entry);
     cx.e.b.switch_to_block(entry);
     cx.e.b.seal_block(entry);
-    let args: Vec<Val> = cx.e.b.block_params(entry).to_vec().into_iter().map(|v| cx.whole(v)).collect();
+    let args: Vec<Val> =
+        cx.e.b.block_params(entry).to_vec().into_iter().map(|v| cx.whole(v)).collect();
     if let Some((common, rare)) = rare {
         let covered = cx.function(&common, &args);
         let (plain, other) = (cx.e.b.create_block(), cx.e.b.create_block());

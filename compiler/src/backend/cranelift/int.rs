@@ -1,9 +1,9 @@
 //! Integer expressions over loop variables and sizes, computed as far out as possible.
 //!
-//! A scope is a loop body or another region that dominates what is inside of it. When a scope begins,
-//! every integer that its body needs is computed as far as the variables known there allow
-//! ([`KernelCx::anticipate`]); inside, what remains is the terms of the inner variables. So an address
-//! costs one multiplication and addition a loop level, whatever the number of axes.
+//! A scope is a loop body or another region that dominates what is inside of it. When a scope
+//! begins, every integer that its body needs is computed as far as the variables known there allow
+//! ([`KernelCx::anticipate`]); inside, what remains is the terms of the inner variables. So an
+//! address costs one multiplication and addition a loop level, whatever the number of axes.
 
 use super::kernel::KernelCx;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -81,7 +81,8 @@ impl Ints {
         })
     }
 
-    /// The scope in which the last of the atom's variables gets its value; `None` if one has none yet.
+    /// The scope in which the last of the atom's variables gets its value; `None` if one has none
+    /// yet.
     fn depth(&self, a: &Atom) -> Option<usize> {
         match a {
             Atom::Symbol(Symbol::Size(_)) => Some(0),
@@ -131,11 +132,8 @@ impl KernelCx<'_, '_> {
         let deepest = e.terms().iter().map(|(m, _)| depth(m)).max().unwrap_or(0);
         let (deep, rest): (Vec<_>, Vec<_>) =
             e.terms().iter().cloned().partition(|(m, _)| depth(m) == deepest);
-        let mut value = if rest.is_empty() {
-            None
-        } else {
-            Some(self.without_constant(&sum(rest.iter())))
-        };
+        let mut value =
+            if rest.is_empty() { None } else { Some(self.without_constant(&sum(rest.iter()))) };
         for (m, c) in &deep {
             let term = self.term(m, *c);
             value = Some(match value {

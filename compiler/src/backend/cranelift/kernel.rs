@@ -129,14 +129,19 @@ impl<'k> KernelCx<'k, '_> {
 
     /// Refuses the kernel; compilation goes on to the end without effect.
     pub(super) fn refuse(&mut self, message: String) {
-        self.failure.get_or_insert(BackendError::Unsupported {
-            kernel: self.kernel.name.clone(),
-            message,
-        });
+        self.failure
+            .get_or_insert(BackendError::Unsupported { kernel: self.kernel.name.clone(), message });
     }
 
     /// Returns a status where the condition holds.
-    pub(super) fn fail_if(&mut self, condition: Value, status: Status, what: String, value: Value, bound: Value) {
+    pub(super) fn fail_if(
+        &mut self,
+        condition: Value,
+        status: Status,
+        what: String,
+        value: Value,
+        bound: Value,
+    ) {
         let (cold, go_on) = (self.e.b.create_block(), self.e.b.create_block());
         self.e.b.set_cold_block(cold);
         self.e.b.ins().brif(condition, cold, &[], go_on, &[]);
@@ -151,9 +156,9 @@ impl<'k> KernelCx<'k, '_> {
 
     /// Fills in the error record and returns.
     pub(super) fn report(&mut self, status: Status, what: String, value: Value, bound: Value) {
-        let vars: Vec<(VarId, IntExpr)> = self.block.map_or(Vec::new(), |b| {
-            b.iters.iter().map(|(v, _)| (*v, IntExpr::from(*v))).collect()
-        });
+        let vars: Vec<(VarId, IntExpr)> = self
+            .block
+            .map_or(Vec::new(), |b| b.iters.iter().map(|(v, _)| (*v, IntExpr::from(*v))).collect());
         let name = |v: VarId| self.kernel.vars.get(v).cloned().unwrap_or_default();
         let names = vars.iter().map(|(v, _)| name(*v));
         let site = Site { what, vars: names.take(ErrorRecord::MAX_POSITION).collect() };

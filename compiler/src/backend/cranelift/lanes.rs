@@ -1,5 +1,5 @@
-//! Operations on values that are uniform or in lanes: vector instructions where there are any, else one
-//! lane after the other.
+//! Operations on values that are uniform or in lanes: vector instructions where there are any, else
+//! one lane after the other.
 
 use super::emit::{Emit, Val, lane_type};
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -7,8 +7,8 @@ use tcc_abi::DType;
 use tcc_ir::scalar::Func;
 
 impl Emit<'_, '_> {
-    /// Applies a function to values of these types; `lanes` are those of vectors among them. An integer
-    /// divisor is not 0.
+    /// Applies a function to values of these types; `lanes` are those of vectors among them. An
+    /// integer divisor is not 0.
     pub(super) fn apply_values(
         &mut self,
         func: Func,
@@ -104,9 +104,7 @@ impl Emit<'_, '_> {
                 Val::Vector(self.bits(ty, value))
             }
             (DType::I32, DType::F32, Some(ty)) => Val::Vector(self.b.ins().fcvt_from_sint(ty, x)),
-            (DType::F32, DType::I32, Some(ty)) => {
-                Val::Vector(self.b.ins().fcvt_to_sint_sat(ty, x))
-            }
+            (DType::F32, DType::I32, Some(ty)) => Val::Vector(self.b.ins().fcvt_to_sint_sat(ty, x)),
             (DType::I32 | DType::U32, DType::I32 | DType::U32, _)
             | (DType::I64 | DType::U64, DType::I64 | DType::U64, _) => v,
             _ => {

@@ -1,8 +1,9 @@
 //! Kernels to machine code by Cranelift.
 //!
-//! Each kernel becomes a function `extern "C" fn(*const KernelCall) -> i32`; a scalar function that has
-//! an expansion becomes a function of its own, scalar and in lanes, when something calls it. Loops marked
-//! `vectorize` are unrolled into 128-bit vectors, or into scalars where an operation has no vector form.
+//! Each kernel becomes a function `extern "C" fn(*const KernelCall) -> i32`; a scalar function that
+//! has an expansion becomes a function of its own, scalar and in lanes, when something calls it.
+//! Loops marked `vectorize` are unrolled into 128-bit vectors, or into scalars where an operation
+//! has no vector form.
 
 mod access;
 mod complex;

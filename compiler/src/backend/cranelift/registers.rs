@@ -52,7 +52,8 @@ impl KernelCx<'_, '_> {
         };
         let count = shape.iter().fold(1i64, |p, n| p.saturating_mul((*n).max(0)));
         let bytes = count.saturating_mul(buffer.dtype.size() as i64);
-        if buffer.scope == Scope::Register && bytes <= MAX_REGISTER_BYTES && self.positions_fixed(t) {
+        if buffer.scope == Scope::Register && bytes <= MAX_REGISTER_BYTES && self.positions_fixed(t)
+        {
             return Some(Home::Registers(self.in_registers(t, buffer.dtype, shape, count)));
         }
         if bytes > MAX_STACK_BYTES {
@@ -84,9 +85,7 @@ impl KernelCx<'_, '_> {
         visit_blocks(&self.kernel.body, &mut |b| {
             let at = |i: &IntExpr| {
                 i.substitute(&|s| match s {
-                    Symbol::Var(v) => {
-                        b.iters.iter().find(|(w, _)| *w == v).map(|(_, e)| e.clone())
-                    }
+                    Symbol::Var(v) => b.iters.iter().find(|(w, _)| *w == v).map(|(_, e)| e.clone()),
                     Symbol::Size(_) => None,
                 })
             };
@@ -106,7 +105,13 @@ impl KernelCx<'_, '_> {
         fixed
     }
 
-    fn in_registers(&mut self, t: TensorId, dtype: DType, shape: Vec<i64>, count: i64) -> Registers {
+    fn in_registers(
+        &mut self,
+        t: TensorId,
+        dtype: DType,
+        shape: Vec<i64>,
+        count: i64,
+    ) -> Registers {
         let lanes = if self.used_in_lanes(t) { 16 / dtype.size() as u32 } else { 1 };
         let vector = lane_type(dtype, lanes).filter(|_| lanes > 1 && count % i64::from(lanes) == 0);
         let (ty, lanes) = vector.map_or((register_type(dtype), 1), |ty| (ty, lanes));
@@ -114,11 +119,8 @@ impl KernelCx<'_, '_> {
         let number = (count as usize / lanes as usize) * parts;
         let vars: Vec<Variable> = (0..number).map(|_| self.e.b.declare_var(ty)).collect();
         for v in &vars {
-            let zero = if ty.lane_type().is_float() {
-                self.e.float(ty, 0.0)
-            } else {
-                self.e.int(ty, 0)
-            };
+            let zero =
+                if ty.lane_type().is_float() { self.e.float(ty, 0.0) } else { self.e.int(ty, 0) };
             self.e.b.def_var(*v, zero);
         }
         Registers { shape, lanes, vars }

@@ -71,11 +71,8 @@ pub(super) fn compile(
         cx.func.signature = unit.callee_signature(func, dtype, lanes);
         let b = FunctionBuilder::new(&mut cx.func, &mut builders);
         expansion::build((func, dtype, lanes), &mut unit, b);
-        let name = if lanes == 1 {
-            format!("{func}_{dtype}")
-        } else {
-            format!("{func}_{dtype}x{lanes}")
-        };
+        let name =
+            if lanes == 1 { format!("{func}_{dtype}") } else { format!("{func}_{dtype}x{lanes}") };
         functions.push(unit.finish(&name, &mut cx, listing, &mut text)?);
     }
     Ok(ObjectCode {

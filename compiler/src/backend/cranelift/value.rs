@@ -128,7 +128,7 @@ impl<'k> KernelCx<'k, '_> {
 
     /// True if values of the type can be in lanes of the given number.
     pub(super) fn fits_lanes(dtype: DType, lanes: u32) -> bool {
-        lane_type(dtype, lanes).is_some() && (dtype == DType::Bool || register_type(dtype).bits() >= 32)
+        lane_type(dtype, lanes).is_some()
+            && (dtype == DType::Bool || register_type(dtype).bits() >= 32)
     }
 }
-

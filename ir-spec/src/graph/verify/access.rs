@@ -15,8 +15,13 @@ const MAX_EXTENT: i64 = 1 << 40;
 impl Verifier<'_> {
     /// Every affine subscript of the equation is in bounds, or a fact is derived.
     pub(super) fn accesses(&mut self, target: TensorId, e: &Equation) {
-        let facts = equation_facts(&self.facts, e);
+        let mut facts = equation_facts(&self.facts, e);
         let written = self.access_text(e, target, &e.subscripts);
+        self.divisors(e, &e.subscripts, &mut facts, &format!("`{written}` divides"));
+        for r in e.reads() {
+            let text = self.access_text(e, r.tensor, &r.subscripts);
+            self.divisors(e, &r.subscripts, &mut facts, &format!("`{text}` divides"));
+        }
         self.access(e, target, &e.subscripts, &facts, &format!("`{written}` writes"));
         for r in e.reads() {
             if r.default.is_none() {
@@ -24,6 +29,24 @@ impl Verifier<'_> {
                 self.access(e, r.tensor, &r.subscripts, &facts, &format!("`{text}` reads"));
             }
         }
+    }
+
+    /// Divisors of subscripts are positive, or a fact is derived.
+    fn divisors(&mut self, e: &Equation, subscripts: &[Subscript], facts: &mut Facts, what: &str) {
+        for d in subscripts.iter().filter_map(Subscript::as_affine).flat_map(IntExpr::divisors) {
+            let positive = &d - &IntExpr::constant(1);
+            if facts.is_nonneg(&positive) || d.mentions_vars() || d.as_constant().is_some() {
+                continue;
+            }
+            self.derive(positive.clone(), self.empty_extents(e), what.to_owned(), e.span);
+            facts.add_nonneg(positive);
+        }
+    }
+
+    /// The extents that may be 0: where one is, the equation visits no point.
+    fn empty_extents(&self, e: &Equation) -> Vec<IntExpr> {
+        let extents = e.vars.values().map(|x| x.extent.clone());
+        extents.filter(|x| !self.facts.is_positive(x)).collect()
     }
 
     fn access_text(&self, e: &Equation, t: TensorId, subscripts: &[Subscript]) -> String {
@@ -80,24 +103,20 @@ impl Verifier<'_> {
             return;
         }
         let side = if low { "before the start" } else { "past the end" };
-        let never = least.as_ref().is_none_or(|l| facts.is_nonneg(&(-l.clone() - IntExpr::constant(1))));
+        let never =
+            least.as_ref().is_none_or(|l| facts.is_nonneg(&(-l.clone() - IntExpr::constant(1))));
         if !never && let Some(least) = least {
-            let unless_empty = e
-                .vars
-                .values()
-                .map(|x| x.extent.clone())
-                .filter(|x| !self.facts.is_positive(x))
-                .collect();
+            let unless_empty = self.empty_extents(e);
             self.derive(least, unless_empty, format!("{what} axis {axis}"), e.span);
             return;
         }
-        let message = format!("{what} {side} of axis {axis}, whose extent is {}", self.show(extent));
-        let mut d = Diagnostic::new(Code::Oob, e.span, message)
-            .help(if what.ends_with("writes") {
-                "exclude the position with `where`, or give the tensor a larger extent"
-            } else {
-                "give the read a default (`?0`), or exclude the position with `where`"
-            });
+        let message =
+            format!("{what} {side} of axis {axis}, whose extent is {}", self.show(extent));
+        let mut d = Diagnostic::new(Code::Oob, e.span, message).help(if what.ends_with("writes") {
+            "exclude the position with `where`, or give the tensor a larger extent"
+        } else {
+            "give the read a default (`?0`), or exclude the position with `where`"
+        });
         if let Some(corner) = self.corner(e, i, low) {
             d = d.note(corner);
         }
@@ -108,11 +127,8 @@ impl Verifier<'_> {
     fn corner(&self, e: &Equation, i: &IntExpr, low: bool) -> Option<String> {
         let facts = equation_facts(&self.facts, e);
         let range = |v| var_range(e, v);
-        let extreme = if low {
-            bounds::lower(i, &range, &facts)?
-        } else {
-            bounds::upper(i, &range, &facts)?
-        };
+        let extreme =
+            if low { bounds::lower(i, &range, &facts)? } else { bounds::upper(i, &range, &facts)? };
         let mut points = Vec::new();
         let mut seen = Vec::new();
         i.visit_symbols(&mut |s| {
@@ -129,7 +145,8 @@ impl Verifier<'_> {
             let name = e.vars.get(v).map_or(String::new(), |x| x.name.clone());
             points.push(format!("{name} = {}", self.show(if first { &lo } else { &hi })));
         }
-        let at = if points.is_empty() { String::new() } else { format!("at {} ", points.join(", ")) };
+        let at =
+            if points.is_empty() { String::new() } else { format!("at {} ", points.join(", ")) };
         Some(format!("{at}the subscript is {}", self.show(&extreme)))
     }
 

@@ -34,8 +34,8 @@ impl Trend {
 }
 
 impl Verifier<'_> {
-    /// Without a limit a fixpoint needs idempotent reducers of one direction on its lattice tensors and
-    /// bodies that are monotone in all tensors of the block.
+    /// Without a limit a fixpoint needs idempotent reducers of one direction on its lattice tensors
+    /// and bodies that are monotone in all tensors of the block.
     pub(super) fn fixpoint(&mut self, f: &Fix) {
         if f.limit.is_some() {
             return;
@@ -47,14 +47,17 @@ impl Verifier<'_> {
                 if e.reducer.is_some_and(Reducer::is_idempotent) {
                     let up = matches!(e.reducer, Some(Reducer::Max | Reducer::Or));
                     if *direction.get_or_insert(up) != up {
-                        let message = "a fixpoint grows or shrinks: `max`/`or` and `min`/`and` do not mix";
+                        let message =
+                            "a fixpoint grows or shrinks: `max`/`or` and `min`/`and` do not mix";
                         self.error(Diagnostic::new(Code::NotMonotone, e.span, message));
                         return;
                     }
                 } else if self.feeds_itself(f, d.tensor) {
                     // An intermediate stands at the place of the equation that needs it.
                     let same_place = |x: &&Definition| {
-                        x.equations.iter().any(|o| o.span.end > 0 && o.span.range() == e.span.range())
+                        x.equations
+                            .iter()
+                            .any(|o| o.span.end > 0 && o.span.range() == e.span.range())
                     };
                     let written = f.definitions.iter().rev().find(same_place).unwrap_or(d);
                     let name = self.name(written.tensor);
@@ -90,8 +93,7 @@ impl Verifier<'_> {
         let mut stack = vec![t];
         while let Some(current) = stack.pop() {
             let Some(d) = f.definitions.iter().find(|d| d.tensor == current) else { continue };
-            let lattice =
-                d.equations.iter().any(|e| e.reducer.is_some_and(Reducer::is_idempotent));
+            let lattice = d.equations.iter().any(|e| e.reducer.is_some_and(Reducer::is_idempotent));
             if lattice {
                 continue;
             }

@@ -1,11 +1,11 @@
 //! The verifier of the graph level, and the only way to a [`Checked`] module.
 //!
-//! Rules (SPEC.md, G): every id is in range and every rank fits; every expression is well typed; every
-//! symbol is in scope; every tensor that is not a parameter is defined once, before it is used; extents
-//! are expressions over sizes; every affine access is in bounds, or the condition on the sizes under
-//! which it is becomes a derived fact; writes without a reducer write each element once; equations of
-//! one tensor share a reducer or write disjoint regions; scans step in one direction; fixpoints are
-//! monotone. Data-dependent subscripts are checked when the program runs.
+//! Rules (SPEC.md, G): every id is in range and every rank fits; every expression is well typed;
+//! every symbol is in scope; every tensor that is not a parameter is defined once, before it is
+//! used; extents are expressions over sizes; every affine access is in bounds, or the condition on
+//! the sizes under which it is becomes a derived fact; writes without a reducer write each element
+//! once; equations of one tensor share a reducer or write disjoint regions; scans step in one
+//! direction; fixpoints are monotone. Data-dependent subscripts are checked when the program runs.
 
 mod access;
 mod fixpoint;
@@ -14,11 +14,11 @@ mod overlap;
 use super::cycles::{equation_facts, var_range};
 use super::sizes::free_sizes;
 use super::{Definition, Equation, Function, FunctionNames, Module, Node, Role, Scan};
+use crate::TensorId;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, SymbolNames, bounds, display};
 use crate::scalar::{Expr, Subscript};
 use crate::span::Span;
-use crate::TensorId;
 use indexmap::{IndexMap, IndexSet};
 use tcc_abi::DType;
 
@@ -165,7 +165,8 @@ impl Verifier<'_> {
         for (_, tensor) in f.tensors.iter() {
             for (axis, extent) in tensor.shape.iter().enumerate() {
                 if extent.is_poisoned() {
-                    let message = format!("the extent of axis {axis} of `{}` overflows", tensor.name);
+                    let message =
+                        format!("the extent of axis {axis} of `{}` overflows", tensor.name);
                     self.error(Diagnostic::new(Code::Limit, tensor.span, message));
                 } else if extent.mentions_vars() {
                     self.internal(tensor.span, "an extent mentions an iteration variable");
@@ -296,9 +297,8 @@ impl Verifier<'_> {
             }
             Expr::Read(r) => {
                 let tensor = self.function.tensors.get(r.tensor);
-                if tensor.is_none_or(|t| {
-                    t.dtype != r.dtype || t.shape.len() != r.subscripts.len()
-                }) {
+                if tensor.is_none_or(|t| t.dtype != r.dtype || t.shape.len() != r.subscripts.len())
+                {
                     problems.push(format!("a read does not fit tensor {}", r.tensor));
                 }
                 if r.default.as_ref().is_some_and(|d| d.dtype() != r.dtype) {

@@ -119,8 +119,8 @@ pub(crate) fn is_injective(e: &Equation, facts: &Facts) -> bool {
     }
 }
 
-/// True if the value of `i` determines the variables `unknown`, the others being known: one variable
-/// with a non-zero coefficient, or a mixed-radix number such as `h*D + d` with `d < D`.
+/// True if the value of `i` determines the variables `unknown`, the others being known: one
+/// variable with a non-zero coefficient, or a mixed-radix number such as `h*D + d` with `d < D`.
 fn determines(e: &Equation, i: &IntExpr, unknown: &[VarId], facts: &Facts) -> bool {
     let known_free = |x: &IntExpr| unknown.iter().all(|v| !x.mentions(*v));
     let Some((last, others)) = unknown.split_last() else { return true };

@@ -10,7 +10,8 @@ pub(super) fn expr(e: &Expr, tight: bool) -> String {
     match &e.kind {
         ExprKind::Int(s) | ExprKind::Float(s) | ExprKind::Name(s) => s.clone(),
         ExprKind::Access { name, subs: list, default } => {
-            let default = default.as_ref().map_or(String::new(), |d| format!("?{}", expr(d, tight)));
+            let default =
+                default.as_ref().map_or(String::new(), |d| format!("?{}", expr(d, tight)));
             format!("{}[{}]{default}", name.text, subs(list, ","))
         }
         ExprKind::Reduce { name, vars, pred, body } => {

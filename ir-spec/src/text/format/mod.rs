@@ -9,8 +9,8 @@ mod expr;
 mod kernel;
 
 use super::ast::{
-    AssignOp, Attr, AttrArg, Directive, Equation, Fact, File, Function, Group, Intrin, Item, Modifier,
-    Name, Rule, Schedule, Stmt, Stride, Target, TypeExpr,
+    AssignOp, Attr, AttrArg, Directive, Equation, Fact, File, Function, Group, Intrin, Item,
+    Modifier, Name, Rule, Schedule, Stmt, Stride, Target, TypeExpr,
 };
 use super::token::Comment;
 use crate::span::Span;

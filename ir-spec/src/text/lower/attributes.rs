@@ -7,7 +7,17 @@ use crate::text::ast::{Attr, AttrArg, ExprKind};
 use tcc_abi::DType;
 
 const NAMES: [&str; 11] = [
-    "acc", "tol", "csr", "coo", "budget", "slice", "path", "bcast", "exact", "drop", "reassociate",
+    "acc",
+    "tol",
+    "csr",
+    "coo",
+    "budget",
+    "slice",
+    "path",
+    "bcast",
+    "exact",
+    "drop",
+    "reassociate",
 ];
 
 /// Reads the attributes of an equation.

@@ -49,7 +49,11 @@ impl StatementCx<'_, '_> {
                 let Some(f) = self.function.module.find_function(&name.text) else {
                     return Some(Err(self.unknown_function(name)));
                 };
-                if is_scalar(&f) { self.lift(e, args) } else { Some(self.whole_call(e, &f, args, sizes)) }
+                if is_scalar(&f) {
+                    self.lift(e, args)
+                } else {
+                    Some(self.whole_call(e, &f, args, sizes))
+                }
             }
             _ => None,
         }
@@ -143,9 +147,10 @@ impl StatementCx<'_, '_> {
             let subs = self.einsum_subs(labels, (open, leading), Some(tensor), &mut names, e.span);
             factors.push((ProductOp::Mul, access_expr(arg, subs)));
         }
-        let unknown = parsed.output.iter().find(|l| {
-            **l != Label::Ellipsis && !parsed.inputs.iter().flatten().any(|k| k == *l)
-        });
+        let unknown = parsed
+            .output
+            .iter()
+            .find(|l| **l != Label::Ellipsis && !parsed.inputs.iter().flatten().any(|k| k == *l));
         if let (Some(Label::Name(l)), None) = (unknown, self.function.target(&target.name.text)) {
             let d = Diagnostic::new(
                 Code::Size,
@@ -155,8 +160,7 @@ impl StatementCx<'_, '_> {
             .help(format!("declare the result: `let {}: f32[...]`", target.name.text));
             return Err(self.error(d));
         }
-        let subs =
-            self.einsum_subs(&parsed.output, (leading, leading), None, &mut names, e.span);
+        let subs = self.einsum_subs(&parsed.output, (leading, leading), None, &mut names, e.span);
         let mut rewritten = e.clone();
         rewritten.targets = vec![Target { subs: Some(subs), ..target.clone() }];
         rewritten.value = match factors.len() {
@@ -175,8 +179,9 @@ impl StatementCx<'_, '_> {
         span: Span,
     ) -> Result<einsum::Einsum, Reported> {
         match equation {
-            ast::Einsum::Text(text, at) => einsum::parse(text)
-                .map_err(|m| self.error(Diagnostic::new(Code::Parse, *at, m))),
+            ast::Einsum::Text(text, at) => {
+                einsum::parse(text).map_err(|m| self.error(Diagnostic::new(Code::Parse, *at, m)))
+            }
             ast::Einsum::Labels { inputs, output } => {
                 let list = |names: &[ast::Name]| {
                     names.iter().map(|n| Label::Name(n.text.clone())).collect::<Vec<_>>()
@@ -309,16 +314,12 @@ impl StatementCx<'_, '_> {
         } else {
             return Ok(());
         };
-        let d = Diagnostic::new(Code::Rank, e.value.span, message)
-            .label(f.name.span, "declared here");
+        let d =
+            Diagnostic::new(Code::Rank, e.value.span, message).label(f.name.span, "declared here");
         Err(self.error(d))
     }
 
-    fn argument<'e>(
-        &mut self,
-        arg: &'e Expr,
-        group: &ast::Group,
-    ) -> Result<Given<'e>, Reported> {
+    fn argument<'e>(&mut self, arg: &'e Expr, group: &ast::Group) -> Result<Given<'e>, Reported> {
         if let ExprKind::Name(n) = &arg.unparen().kind {
             match self.function.binding(n, self.writes(n)) {
                 Some(Binding::Tensor(t)) => return Ok(Given::Tensor(t, arg.span)),
@@ -367,7 +368,8 @@ impl StatementCx<'_, '_> {
                     param.text,
                     if group.ty.ellipsis { "at least " } else { "" }
                 );
-                let d = Diagnostic::new(Code::Rank, *at, message).label(param.span, "declared here");
+                let d =
+                    Diagnostic::new(Code::Rank, *at, message).label(param.span, "declared here");
                 return Err(self.error(d));
             }
             if group.ty.ellipsis {
@@ -406,7 +408,9 @@ impl StatementCx<'_, '_> {
     ) -> Result<(), Reported> {
         let formals = f.results.iter().flat_map(|g| g.names.iter().map(move |_| &g.ty.dtype));
         for (formal, target) in formals.zip(&e.targets) {
-            let Some(Binding::Tensor(t)) = self.function.target(&target.name.text) else { continue };
+            let Some(Binding::Tensor(t)) = self.function.target(&target.name.text) else {
+                continue;
+            };
             let dtype = self.function.function.tensors.get(t).map(|t| t.dtype);
             let generic = f.generics.iter().find(|(n, _)| n.text == formal.text);
             if let (Some((name, class)), Some(dtype)) = (generic, dtype)
@@ -429,7 +433,10 @@ impl StatementCx<'_, '_> {
         let allowed = self.function.module.class_types(class)?;
         let message = match instance.dtypes.get(&name.text) {
             Some(d) if *d != dtype => {
-                format!("element type `{}` is {d} in one argument and {dtype} in another", name.text)
+                format!(
+                    "element type `{}` is {d} in one argument and {dtype} in another",
+                    name.text
+                )
             }
             None if !allowed.contains(&dtype) => {
                 format!("element type {dtype} is not of class `{}`", class.text)
@@ -508,8 +515,7 @@ impl StatementCx<'_, '_> {
                 Ok(())
             }
             _ => {
-                let d =
-                    Diagnostic::new(Code::Size, value.span, "a size is an expression of sizes");
+                let d = Diagnostic::new(Code::Size, value.span, "a size is an expression of sizes");
                 Err(self.error(d))
             }
         }
@@ -560,9 +566,11 @@ impl StatementCx<'_, '_> {
             .map(|(_, size)| size.name.as_str())
             .collect();
         if let Some(first) = missing.first() {
-            let message = format!("no argument shows size `{}` of the callee", missing.join("`, `"));
-            let d = Diagnostic::new(Code::Size, e.value.span, message)
-                .help(format!("name it in the call: `{first}=4`, or declare the result with `let`"));
+            let message =
+                format!("no argument shows size `{}` of the callee", missing.join("`, `"));
+            let d = Diagnostic::new(Code::Size, e.value.span, message).help(format!(
+                "name it in the call: `{first}=4`, or declare the result with `let`"
+            ));
             return Err(self.error(d));
         }
         for (formal, actual, place) in &pairs {
@@ -571,7 +579,8 @@ impl StatementCx<'_, '_> {
                 let names = FunctionNames(&self.function.function);
                 let want = display(&value, &names).to_string();
                 let have = display(actual, &names).to_string();
-                let message = format!("{place} of the callee has extent {want}, but {have} is given");
+                let message =
+                    format!("{place} of the callee has extent {want}, but {have} is given");
                 let d = Diagnostic::new(Code::Size, e.value.span, message);
                 return Err(self.error(d));
             }

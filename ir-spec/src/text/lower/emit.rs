@@ -12,6 +12,7 @@ use tcc_abi::DType;
 impl StatementCx<'_, '_> {
     /// Builds an equation from parts over the statement's indices: those of the target first, then
     /// the summed ones, each over a domain that begins at 0.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one construct")]
     pub(super) fn build(
         &self,
         subscripts: Vec<Subscript>,

@@ -95,8 +95,7 @@ impl<'a> FunctionCx<'a> {
 
     fn bind_signature(&mut self) {
         let tensors = &self.function.tensors;
-        self.names =
-            tensors.iter().map(|(id, t)| (t.name.clone(), Binding::Tensor(id))).collect();
+        self.names = tensors.iter().map(|(id, t)| (t.name.clone(), Binding::Tensor(id))).collect();
     }
 
     /// What the name stands for; `writing` if the statement writes a tensor of this name.

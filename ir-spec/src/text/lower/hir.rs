@@ -41,8 +41,8 @@ pub(super) enum HirKind {
         pred: Option<Box<Hir>>,
         body: Box<Hir>,
     },
-    /// A scalar function of the library: its arguments, and its body over [`HirKind::Shared`] uses of
-    /// them.
+    /// A scalar function of the library: its arguments, and its body over [`HirKind::Shared`] uses
+    /// of them.
     Inline {
         args: Vec<Rc<Shared>>,
         body: Box<Hir>,
@@ -173,14 +173,13 @@ impl Hir {
         }
     }
 
-    /// True for what R1 calls a factor: an access, literal, size, index, `[pred]`, or `conj`, `cast`,
-    /// minus of a factor.
+    /// True for what R1 calls a factor: an access, literal, size, index, `[pred]`, or `conj`,
+    /// `cast`, minus of a factor.
     pub(super) fn is_factor(&self) -> bool {
         match &self.kind {
-            HirKind::Constant(_)
-            | HirKind::Bool(_)
-            | HirKind::Read(_)
-            | HirKind::Indicator(_) => true,
+            HirKind::Constant(_) | HirKind::Bool(_) | HirKind::Read(_) | HirKind::Indicator(_) => {
+                true
+            }
             HirKind::Cast(_, a) | HirKind::Neg(a) => a.is_factor(),
             HirKind::Apply(Func::Conj, args) => args.iter().all(Hir::is_factor),
             HirKind::Apply(..)

@@ -161,8 +161,10 @@ impl Indices {
         for other in uses {
             if !cx.facts.equal(&first.extent, &other.extent) {
                 let (ta, tb) = (cx.show(&first.extent), cx.show(&other.extent));
-                let message =
-                    format!("index `{}` has extent {ta} in one place and {tb} in another", index.name);
+                let message = format!(
+                    "index `{}` has extent {ta} in one place and {tb} in another",
+                    index.name
+                );
                 let labelled = Diagnostic::new(Code::Size, other.span, message)
                     .label(other.span, format!("{} has extent {tb}", other.place))
                     .label(first.span, format!("{} has extent {ta}", first.place));

@@ -153,8 +153,7 @@ impl ModuleCx {
             }
             other => {
                 let classes = ["float", "int", "complex", "real", "number", "any"];
-                let d =
-                    super::unknown_name("type class", other, class.span, classes.into_iter());
+                let d = super::unknown_name("type class", other, class.span, classes.into_iter());
                 return Err(self.error(d));
             }
         })
@@ -181,7 +180,7 @@ impl ModuleCx {
                 message.push_str(&format!(" through {}", through.join(", ")));
             }
             let d = Diagnostic::new(Code::Cycle, f.name.span, message)
-            .note("recursion is written as an equation along an axis, or in a `fix` block");
+                .note("recursion is written as an equation along an axis, or in a `fix` block");
             return Err(self.error(d));
         }
         self.stack.push(name.to_owned());

@@ -1,8 +1,8 @@
 //! Kernels: signature, scopes, statements. Blocks are in [`super::block`], expressions in
-//! [`super::kernel_value`].
+//! [`super::kernel_value`], their names and subscripts in [`super::kernel_index`].
 //!
-//! Ids are given in the order of the text, which is the order that [`crate::kernel::canonical`] makes,
-//! so that a canonical kernel reads back equal.
+//! Ids are given in the order of the text, which is the order that [`crate::kernel::canonical`]
+//! makes, so that a canonical kernel reads back equal.
 
 use super::signature::{Instance, SignatureCx};
 use super::{ModuleCx, Reported, unknown_name};
@@ -198,7 +198,8 @@ impl KernelCx<'_> {
         let Some(strides) = &g.strides else { return Ok(Scope::Global) };
         let rank = g.ty.dims.len();
         if strides.len() != rank {
-            let message = format!("rank {rank} has {rank} strides, but {} are given", strides.len());
+            let message =
+                format!("rank {rank} has {rank} strides, but {} are given", strides.len());
             return Err(self.error(Diagnostic::new(Code::Rank, g.ty.span, message)));
         }
         let known = strides.iter().enumerate().find_map(|(k, s)| match s {
@@ -213,8 +214,9 @@ impl KernelCx<'_> {
         match known {
             None => Ok(Scope::Strided),
             Some(span) => {
-                let d = Diagnostic::new(Code::Unsupported, span, "known strides are not compiled yet")
-                    .help("write `?` (or `1` for the last axis)");
+                let d =
+                    Diagnostic::new(Code::Unsupported, span, "known strides are not compiled yet")
+                        .help("write `?` (or `1` for the last axis)");
                 Err(self.error(d))
             }
         }
@@ -359,11 +361,7 @@ impl KernelCx<'_> {
         outcome.map(|()| out)
     }
 
-    fn alloc_scope(
-        &mut self,
-        attrs: &[ast::Attr],
-        ty: &ast::TypeExpr,
-    ) -> Result<Scope, Reported> {
+    fn alloc_scope(&mut self, attrs: &[ast::Attr], ty: &ast::TypeExpr) -> Result<Scope, Reported> {
         let d = match attrs {
             [a] if a.args.is_empty() => match a.name.text.as_str() {
                 "local" => return Ok(Scope::Local),

@@ -2,9 +2,10 @@
 //!
 //! The order for a function: signature, `let`s, then one equation after the other as soon as the
 //! tensors it reads have a type. Each equation is resolved to [`hir`], its index domains are found
-//! ([`index`]), and [`value`] turns it into core equations. Cycles between the equations become scans
-//! and fixpoints at the end ([`crate::graph::cycles`]).
+//! ([`index`]), and [`value`] turns it into core equations. Cycles between the equations become
+//! scans and fixpoints at the end ([`crate::graph::cycles`]).
 
+mod application;
 mod attributes;
 mod block;
 mod call;
@@ -15,6 +16,7 @@ mod hir;
 mod index;
 mod item;
 mod kernel;
+mod kernel_index;
 mod kernel_value;
 mod program;
 mod resolve;

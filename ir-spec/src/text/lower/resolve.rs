@@ -129,12 +129,7 @@ impl StatementCx<'_, '_> {
         unknown_name("name", name, span, names)
     }
 
-    fn whole_tensor(
-        &mut self,
-        binding: Binding,
-        name: &str,
-        span: Span,
-    ) -> Result<Hir, Reported> {
+    fn whole_tensor(&mut self, binding: Binding, name: &str, span: Span) -> Result<Hir, Reported> {
         let Binding::Tensor(tensor) = binding else { return Err(Reported) };
         let rank = self.function.function.tensors.get(tensor).map_or(0, |t| t.shape.len());
         if rank > 0 {
@@ -271,7 +266,8 @@ impl StatementCx<'_, '_> {
         let n = match self.int_expr(extent)? {
             Some(n) if !n.mentions_vars() => n,
             _ => {
-                let d = Diagnostic::new(Code::Size, extent.span, "a domain is an expression of sizes");
+                let d =
+                    Diagnostic::new(Code::Size, extent.span, "a domain is an expression of sizes");
                 return Err(self.error(d));
             }
         };
@@ -379,6 +375,7 @@ impl StatementCx<'_, '_> {
     }
 
     /// `sum[k | p](e)`
+    #[expect(clippy::too_many_arguments, reason = "the parts of one construct")]
     fn reduce(
         &mut self,
         name: &ast::Name,
@@ -390,8 +387,20 @@ impl StatementCx<'_, '_> {
     ) -> Result<Hir, Reported> {
         let Some(op) = ReduceOp::parse(&name.text) else {
             const OPS: [&str; 14] = [
-                "sum", "max", "min", "prod", "lse", "mean", "or", "and", "count", "argmax",
-                "argmin", "softmax", "logsoftmax", "cumsum",
+                "sum",
+                "max",
+                "min",
+                "prod",
+                "lse",
+                "mean",
+                "or",
+                "and",
+                "count",
+                "argmax",
+                "argmin",
+                "softmax",
+                "logsoftmax",
+                "cumsum",
             ];
             let d = unknown_name("reduction", &name.text, name.span, OPS.into_iter());
             return Err(self.error(d));
@@ -425,7 +434,8 @@ impl StatementCx<'_, '_> {
                 self.index(&ast::Name { text: n.clone(), span: *span })
             }
             Sub::Expr(e) => {
-                let d = Diagnostic::new(Code::Parse, e.span, "a reduction variable is a bare index");
+                let d =
+                    Diagnostic::new(Code::Parse, e.span, "a reduction variable is a bare index");
                 Err(self.error(d))
             }
             Sub::Ellipsis(_) => Err(Reported),

@@ -126,7 +126,7 @@ impl<'a> SignatureCx<'a> {
 
     fn group(&mut self, group: &ast::Group, role: Role) -> Result<(), Reported> {
         let (dtype, shape) = self.type_expr(&group.ty)?;
-        for a in &group.attrs {
+        if let Some(a) = group.attrs.first() {
             let d = match a.name.text.as_str() {
                 "csr" | "coo" => Diagnostic::new(
                     Code::Unsupported,
@@ -243,9 +243,7 @@ impl<'a> SignatureCx<'a> {
             _ => None,
         };
         match problem {
-            Some((code, message)) => {
-                Err(self.module.error(Diagnostic::new(code, e.span, message)))
-            }
+            Some((code, message)) => Err(self.module.error(Diagnostic::new(code, e.span, message))),
             None => Ok(extent),
         }
     }
@@ -325,7 +323,11 @@ impl<'a> SignatureCx<'a> {
             ast::Fact::Range(name, lo, hi) => {
                 let size = self.size_name(
                     &name.text,
-                    &ast::Expr { kind: ExprKind::Name(name.text.clone()), span: name.span, depth: 1 },
+                    &ast::Expr {
+                        kind: ExprKind::Name(name.text.clone()),
+                        span: name.span,
+                        depth: 1,
+                    },
                 )?;
                 let (lo, hi) = (self.size_expr(lo)?, self.size_expr(hi)?);
                 self.push_fact(size.clone(), Comparison::Ge, lo, name.span);
@@ -339,7 +341,11 @@ impl<'a> SignatureCx<'a> {
                         && !op.holds(a.cmp(&b))
                     {
                         let message = "no sizes satisfy this fact";
-                        return Err(self.module.error(Diagnostic::new(Code::Fact, e.span, message)));
+                        return Err(self.module.error(Diagnostic::new(
+                            Code::Fact,
+                            e.span,
+                            message,
+                        )));
                     }
                     self.push_fact(lhs, *op, rhs, e.span);
                     Ok(())

@@ -258,8 +258,8 @@ impl<'f, 'a> StatementCx<'f, 'a> {
         }
     }
 
-    /// `=` and `+=`: implicit sums are term by term (R1); a right side that is one sum goes straight
-    /// into the target.
+    /// `=` and `+=`: implicit sums are term by term (R1); a right side that is one sum goes
+    /// straight into the target.
     fn summing_equation(
         &mut self,
         written: &Written,
@@ -296,7 +296,8 @@ impl<'f, 'a> StatementCx<'f, 'a> {
     }
 
     /// A right side that is one bracketed reduction which the assignment can take over: any for a
-    /// plain `=`, a sum for `+=`. A guard excludes elements, not contributions, so it prevents that.
+    /// plain `=`, a sum for `+=`. A guard excludes elements, not contributions, so it prevents
+    /// that.
     fn explicit_reduction<'h>(
         &self,
         value: &'h Hir,
@@ -322,7 +323,8 @@ impl<'f, 'a> StatementCx<'f, 'a> {
         guard: Option<&Hir>,
         bound: &Bound,
     ) -> Result<(), Reported> {
-        // `Y max= max[k | p](e)` says the same as `Y max= e where p`, with k's domain made explicit.
+        // `Y max= max[k | p](e)` says the same as `Y max= e where p`, with k's domain made
+        // explicit.
         let (value, pred, explicit) = match &value.kind {
             HirKind::Reduce { op: ReduceOp::Monoid(r), vars, pred, body }
                 if *r == reducer && guard.is_none() =>
@@ -408,8 +410,8 @@ impl<'f, 'a> StatementCx<'f, 'a> {
         self.indices.table.get(v).map_or_else(|| v.to_string(), |i| i.name.clone())
     }
 
-    /// True if distinct points of the domain write distinct elements, as far as the subscripts show:
-    /// each is one index plus a constant, all indices different.
+    /// True if distinct points of the domain write distinct elements, as far as the subscripts
+    /// show: each is one index plus a constant, all indices different.
     fn is_injective(&self, written: &Written) -> bool {
         let mut seen = Vec::new();
         written.subs.iter().all(|sub| match sub {

@@ -37,6 +37,7 @@ impl StatementCx<'_, '_> {
     }
 
     /// `sum[k | p](e)` and its kin, as a value.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one construct")]
     pub(super) fn reduction(
         &mut self,
         op: ReduceOp,
@@ -158,8 +159,7 @@ impl StatementCx<'_, '_> {
         let (_, extent) = self.domain(*var).unwrap_or_default();
         self.function.require_at_least_one(extent, r.span);
         let body = self.name_value_once(r.body)?;
-        let extreme =
-            self.reduce_into_temporary(reducer, body.clone(), r.pred.clone(), r.vars)?;
+        let extreme = self.reduce_into_temporary(reducer, body.clone(), r.pred.clone(), r.vars)?;
         let mut found = Expr::binary(Func::Eq, body.clone(), extreme);
         if dtype.is_float() {
             found = Expr::binary(Func::Or, found, Expr::Apply(Func::IsNan, vec![body]));
@@ -181,12 +181,8 @@ impl StatementCx<'_, '_> {
     fn softmax(&mut self, r: Reduction<'_>, log: bool) -> Result<Value, Reported> {
         let dtype = self.needs_float(&r, if log { "logsoftmax" } else { "softmax" })?;
         let body = self.name_value_once(r.body)?;
-        let largest = self.reduce_into_temporary(
-            Reducer::Max,
-            body.clone(),
-            r.pred.clone(),
-            r.vars,
-        )?;
+        let largest =
+            self.reduce_into_temporary(Reducer::Max, body.clone(), r.pred.clone(), r.vars)?;
         let shifted = Expr::binary(Func::Sub, body, largest);
         let excluded = Expr::number(dtype, if log { f64::NEG_INFINITY } else { 0.0 });
         let guarded = |value: Expr| match &r.pred {
@@ -215,9 +211,7 @@ impl StatementCx<'_, '_> {
         self.reducer_for(Reducer::Sum, dtype, r.span)?;
         let body = match r.pred {
             None => r.body,
-            Some(p) => {
-                Expr::select(p, r.body, Expr::Literal(Scalar::from_i128(dtype, 0)))
-            }
+            Some(p) => Expr::select(p, r.body, Expr::Literal(Scalar::from_i128(dtype, 0))),
         };
         let kept = self.free_vars(&[Some(&body), Some(&Expr::index(*var, dtype))], &[]);
         let axis = kept.iter().position(|v| v == var).unwrap_or(0);
@@ -253,12 +247,8 @@ impl StatementCx<'_, '_> {
         dtype: DType,
     ) -> (TensorId, usize) {
         let (tensor, _) = self.temporary(kept, dtype);
-        if let Some(extent) = self
-            .function
-            .function
-            .tensors
-            .get_mut(tensor)
-            .and_then(|t| t.shape.get_mut(axis))
+        if let Some(extent) =
+            self.function.function.tensors.get_mut(tensor).and_then(|t| t.shape.get_mut(axis))
         {
             *extent = &*extent + IntExpr::constant(1);
         }
@@ -319,8 +309,7 @@ impl StatementCx<'_, '_> {
         reduced: &[VarId],
     ) -> Result<TensorId, Reported> {
         let stem = self.stem.clone();
-        let tensor =
-            self.function.fresh_tensor(&stem, body.dtype(), shape.to_vec(), self.span);
+        let tensor = self.function.fresh_tensor(&stem, body.dtype(), shape.to_vec(), self.span);
         let name = crate::text::ast::Name { text: stem, span: written.span };
         let target =
             Written { name, tensor: Some(tensor), subs: written.subs.clone(), span: written.span };

@@ -54,7 +54,8 @@ const QUOTIENT: &str =
 
 /// The diagnostic for a constant that an element type does not hold.
 fn misfit(c: &Constant, dtype: DType, span: Span) -> Diagnostic {
-    let d = Diagnostic::new(Code::Type, span, format!("the constant {c} does not fit type {dtype}"));
+    let d =
+        Diagnostic::new(Code::Type, span, format!("the constant {c} does not fit type {dtype}"));
     if dtype == DType::Bool {
         return d.help(COMPARE);
     }
@@ -66,7 +67,8 @@ fn misfit(c: &Constant, dtype: DType, span: Span) -> Diagnostic {
     }
 }
 
-/// Constants compare exactly; quotients by cross-multiplication if the divisor is a positive number.
+/// Constants compare exactly; quotients by cross-multiplication if the divisor is a positive
+/// number.
 pub(super) fn compare_constants(
     op: Comparison,
     x: &Constant,

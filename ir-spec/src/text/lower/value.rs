@@ -1,19 +1,17 @@
 //! Values: element types (R13) and implicit sums (R1-R3).
 //!
 //! A value is lowered in a *scope*: a right side, a function argument, a parenthesised sum. In each
-//! scope an index that nothing binds is summed over the one term whose factors use it. Constants stay
-//! untyped until something typed meets them.
+//! scope an index that nothing binds is summed over the one term whose factors use it. Constants
+//! stay untyped until something typed meets them.
 
 use super::Reported;
-use super::constant::{Constant, Folded};
+use super::constant::Constant;
 use super::hir::{Hir, HirKind, HirRead, HirSub, Shared};
 use super::statement::StatementCx;
-use super::typing::{self, Value};
+use super::typing::Value;
 use crate::VarId;
 use crate::diag::{Code, Diagnostic};
-use crate::scalar::{
-    Comparison, Expr, Func, Read, Reducer, Semiring, Signature, Subscript, absorbing_sum,
-};
+use crate::scalar::{Expr, Func, Read, Reducer, Semiring, Signature, Subscript};
 use crate::span::Span;
 use crate::text::ast::ProductOp;
 use tcc_abi::{DType, Scalar};
@@ -46,24 +44,24 @@ impl Bound {
 
 /// One factor or divisor of a term.
 #[derive(Clone)]
-struct Item<'h> {
-    op: Op,
-    hir: std::borrow::Cow<'h, Hir>,
+pub(super) struct Item<'h> {
+    pub(super) op: Op,
+    pub(super) hir: std::borrow::Cow<'h, Hir>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Op {
+pub(super) enum Op {
     Mul,
     Div,
     And,
 }
 
 /// A product taken apart (R1).
-struct Term<'h> {
-    negative: bool,
-    items: Vec<Item<'h>>,
+pub(super) struct Term<'h> {
+    pub(super) negative: bool,
+    pub(super) items: Vec<Item<'h>>,
     /// Indices summed over this term, in order of appearance.
-    reduced: Vec<VarId>,
+    pub(super) reduced: Vec<VarId>,
 }
 
 impl StatementCx<'_, '_> {
@@ -126,14 +124,12 @@ impl StatementCx<'_, '_> {
                 let parts = terms.iter().map(|(n, t)| (*n, t));
                 self.sum(parts, false, h, bound, want)
             }
-            HirKind::Or(parts) => {
-                self.sum(parts.iter().map(|t| (false, t)), true, h, bound, want)
-            }
+            HirKind::Or(parts) => self.sum(parts.iter().map(|t| (false, t)), true, h, bound, want),
             _ => self.term(h, bound, want),
         }
     }
 
-    fn sum<'h>(
+    pub(super) fn sum<'h>(
         &mut self,
         terms: impl Iterator<Item = (bool, &'h Hir)>,
         logical: bool,
@@ -181,7 +177,7 @@ impl StatementCx<'_, '_> {
     /// Takes a product apart into factors and divisors. Products in parentheses are flattened; one
     /// with a division only if it has an index to be summed and the type is not an integer, for a
     /// quotient of integers rounds.
-    fn take_apart<'h>(&self, h: &'h Hir, bound: &Bound) -> Term<'h> {
+    pub(super) fn take_apart<'h>(&self, h: &'h Hir, bound: &Bound) -> Term<'h> {
         let mut term = Term { negative: false, items: Vec::new(), reduced: Vec::new() };
         let mut inner = h;
         if let HirKind::Neg(a) = &inner.kind
@@ -244,7 +240,7 @@ impl StatementCx<'_, '_> {
     }
 
     /// Finds which indices a term sums over, and refuses the ambiguous ones (R3).
-    fn analyze<'h>(&mut self, h: &'h Hir, bound: &Bound) -> Result<Term<'h>, Reported> {
+    pub(super) fn analyze<'h>(&mut self, h: &'h Hir, bound: &Bound) -> Result<Term<'h>, Reported> {
         let mut term = self.take_apart(h, bound);
         let mut owners: Vec<(VarId, usize, bool, Span)> = Vec::new();
         for (k, item) in term.items.iter().enumerate() {
@@ -275,7 +271,7 @@ impl StatementCx<'_, '_> {
         Ok(term)
     }
 
-    fn ambiguous(
+    pub(super) fn ambiguous(
         &mut self,
         v: VarId,
         span: Span,
@@ -293,7 +289,7 @@ impl StatementCx<'_, '_> {
     }
 
     /// W-SUM-SURPRISE: an index that is summed although it occurs once in the whole function.
-    fn warn_surprise(&mut self, v: VarId) {
+    pub(super) fn warn_surprise(&mut self, v: VarId) {
         let Some(index) = self.indices.table.get(v) else { return };
         let in_function = self.function.index_counts.get(&index.name).copied().unwrap_or(0);
         if index.occurrences > 1 || in_function > 1 || self.explicit_sums {
@@ -340,7 +336,12 @@ impl StatementCx<'_, '_> {
     }
 
     /// One term of a scope.
-    fn term(&mut self, h: &Hir, bound: &Bound, want: Option<DType>) -> Result<Value, Reported> {
+    pub(super) fn term(
+        &mut self,
+        h: &Hir,
+        bound: &Bound,
+        want: Option<DType>,
+    ) -> Result<Value, Reported> {
         let term = self.analyze(h, bound)?;
         let dtype = self.infer(h).or(want);
         let value = if term.reduced.is_empty() {
@@ -351,9 +352,9 @@ impl StatementCx<'_, '_> {
         if term.negative { self.negate(value, dtype, h.span) } else { Ok(value) }
     }
 
-    /// A term with a sum: the factors that bear a summed index go inside, the others multiply the sum;
-    /// so do divisors, except over integers, where the quotient is summed.
-    fn summed_term(
+    /// A term with a sum: the factors that bear a summed index go inside, the others multiply the
+    /// sum; so do divisors, except over integers, where the quotient is summed.
+    pub(super) fn summed_term(
         &mut self,
         term: &Term<'_>,
         bound: &Bound,
@@ -362,9 +363,7 @@ impl StatementCx<'_, '_> {
     ) -> Result<Value, Reported> {
         let dtype = dtype.unwrap_or(DType::I64);
         let whole = dtype.is_int() && term.items.iter().any(|i| i.op == Op::Div);
-        let inside = |i: &Item<'_>| {
-            whole || (i.op != Op::Div && mentions(&i.hir, &term.reduced))
-        };
+        let inside = |i: &Item<'_>| whole || (i.op != Op::Div && mentions(&i.hir, &term.reduced));
         let summed: Vec<Item<'_>> = term.items.iter().filter(|i| inside(i)).cloned().collect();
         let inner = bound.with(&term.reduced);
         let body = self.combine_items(&summed, &inner, Some(dtype))?;
@@ -421,7 +420,7 @@ impl StatementCx<'_, '_> {
     }
 
     /// A factor, or a function of its own scopes.
-    fn item_value(
+    pub(super) fn item_value(
         &mut self,
         h: &Hir,
         bound: &Bound,
@@ -506,7 +505,7 @@ impl StatementCx<'_, '_> {
         Ok(Expr::Read(Box::new(Read { tensor: r.tensor, dtype, subscripts, default })))
     }
 
-    fn bind_free(&self, h: &Hir, bound: &Bound) -> Bound {
+    pub(super) fn bind_free(&self, h: &Hir, bound: &Bound) -> Bound {
         let mut out = bound.clone();
         h.free_indices(&mut |v, _| out.insert(v));
         out
@@ -561,359 +560,6 @@ impl StatementCx<'_, '_> {
             None => (Scalar::from_i128(dtype, 1), Scalar::from_i128(dtype, 0)),
         };
         Ok(Value::Typed(Expr::select(condition, Expr::Literal(one), Expr::Literal(zero))))
-    }
-
-    fn cast(&mut self, dtype: DType, a: &Hir, bound: &Bound) -> Result<Value, Reported> {
-        let value = if a.is_factor() {
-            self.item_value(a, bound, None)?
-        } else {
-            self.value(a, bound, None)?
-        };
-        Ok(Value::Typed(match value {
-            Value::Constant(c) => self.cast_constant(c, dtype, a.span)?,
-            Value::Typed(e) if e.dtype() == dtype => e,
-            Value::Typed(e) => Expr::Cast(dtype, Box::new(e)),
-        }))
-    }
-
-    /// `cast` of a constant: a fraction truncates into an integer type.
-    fn cast_constant(
-        &mut self,
-        c: Constant,
-        dtype: DType,
-        span: Span,
-    ) -> Result<Expr, Reported> {
-        if let (Constant::Number(r), true) = (&c, dtype.is_int())
-            && !r.is_integer()
-        {
-            let truncated = Constant::Number(r.trunc());
-            return self.typed(Value::Constant(truncated), dtype, span);
-        }
-        self.typed(Value::Constant(c), dtype, span)
-    }
-
-    fn bitcast(
-        &mut self,
-        dtype: DType,
-        a: &Hir,
-        bound: &Bound,
-        span: Span,
-    ) -> Result<Value, Reported> {
-        let same_size = DType::all().find(|d| d.is_int() && d.size() == dtype.size());
-        let e = self.typed_value(a, bound, same_size, span)?;
-        if e.dtype().size() != dtype.size() || e.dtype().is_complex() || dtype.is_complex() {
-            let d = Diagnostic::new(
-                Code::Type,
-                span,
-                format!("`bitcast` needs types of equal size, got {} and {dtype}", e.dtype()),
-            );
-            return Err(self.error(d));
-        }
-        Ok(Value::Typed(Expr::Bitcast(dtype, Box::new(e))))
-    }
-
-    /// A function of several scopes; an unbound index shared between two of them is ambiguous.
-    fn check_arguments(&mut self, args: &[&Hir], bound: &Bound) -> Result<(), Reported> {
-        let mut seen: Vec<(VarId, usize, Span)> = Vec::new();
-        let mut clash = None;
-        for (k, a) in args.iter().enumerate() {
-            a.free_indices(&mut |v, span| {
-                if bound.contains(v) {
-                    return;
-                }
-                if let Some((_, _, other)) = seen.iter().find(|(w, j, _)| *w == v && *j != k) {
-                    clash = clash.or(Some((v, span, *other)));
-                }
-                seen.push((v, k, span));
-            });
-        }
-        match clash {
-            None => Ok(()),
-            Some((v, span, other)) => {
-                Err(self.ambiguous(v, span, "two arguments of a function", Some(other)))
-            }
-        }
-    }
-
-    fn application(
-        &mut self,
-        func: Func,
-        args: &[Hir],
-        h: &Hir,
-        bound: &Bound,
-        want: Option<DType>,
-    ) -> Result<Value, Reported> {
-        let list: Vec<&Hir> = args.iter().collect();
-        if h.is_factor() {
-            // conj of a factor: its indices are the term's.
-        } else {
-            self.check_arguments(&list, bound)?;
-        }
-        let own = self.infer(h).or(want);
-        let common = args.iter().find_map(|a| self.infer(a));
-        let wanted = match func.signature() {
-            Signature::Magnitude | Signature::FloatTest => common.or(want),
-            Signature::ComplexToReal => common.or(want.and_then(DType::complex_of)),
-            Signature::RealToComplex => common.or(want.map(DType::real_part)),
-            Signature::Choice => own,
-            _ => common.or(want),
-        };
-        let mut values = Vec::with_capacity(args.len());
-        for (k, a) in args.iter().enumerate() {
-            let w = if func == Func::Select && k == 0 { Some(DType::Bool) } else { wanted };
-            values.push(if h.is_factor() {
-                self.item_value(a, bound, w)?
-            } else {
-                self.value(a, bound, w)?
-            });
-        }
-        if let Some(folded) = typing::fold_function(func, &values) {
-            return Ok(Value::Constant(folded));
-        }
-        let Some(dtype) = wanted else {
-            return Err(self.needs_type(h.span));
-        };
-        let mut typed = Vec::with_capacity(values.len());
-        for (k, (v, a)) in values.into_iter().zip(args).enumerate() {
-            let d = if func == Func::Select && k == 0 { DType::Bool } else { dtype };
-            typed.push(self.typed(v, d, a.span)?);
-        }
-        Ok(Value::Typed(self.apply(func, typed, dtype, h.span)?))
-    }
-
-    fn needs_type(&mut self, span: Span) -> Reported {
-        let d = Diagnostic::new(Code::Type, span, "nothing gives this constant an element type")
-            .help("write `cast(f32, ...)`, or declare the target with `let`");
-        self.error(d)
-    }
-
-    fn comparison(
-        &mut self,
-        op: Comparison,
-        a: &Hir,
-        b: &Hir,
-        h: &Hir,
-        bound: &Bound,
-    ) -> Result<Value, Reported> {
-        self.check_arguments(&[a, b], bound)?;
-        let dtype = self.infer(a).or_else(|| self.infer(b));
-        let (x, y) = (self.value(a, bound, dtype)?, self.value(b, bound, dtype)?);
-        if let (Value::Constant(x), Value::Constant(y)) = (&x, &y) {
-            return self.compare_constants(op, x, y, h.span).map(Value::Typed);
-        }
-        let dtype = dtype.unwrap_or(DType::I64);
-        let (x, y) = (self.typed(x, dtype, a.span)?, self.typed(y, dtype, b.span)?);
-        Ok(Value::Typed(self.apply(op.func(), vec![x, y], DType::Bool, h.span)?))
-    }
-
-    fn compare_constants(
-        &mut self,
-        op: Comparison,
-        x: &Constant,
-        y: &Constant,
-        span: Span,
-    ) -> Result<Expr, Reported> {
-        typing::compare_constants(op, x, y, span).map_err(|d| self.error(*d))
-    }
-
-    fn power(
-        &mut self,
-        a: &Hir,
-        b: &Hir,
-        h: &Hir,
-        bound: &Bound,
-        want: Option<DType>,
-    ) -> Result<Value, Reported> {
-        let mut open = None;
-        a.free_indices(&mut |v, span| {
-            if !bound.contains(v) {
-                open = open.or(Some((v, span)));
-            }
-        });
-        if let Some((v, span)) = open {
-            return Err(self.ambiguous(v, span, "the base of `^`", None));
-        }
-        let dtype = self.infer(a).or(want);
-        let base = self.value(a, bound, dtype)?;
-        let exponent = self.value(b, bound, dtype)?;
-        if let Value::Constant(e) = &exponent {
-            if let Value::Constant(base) = &base
-                && let Some(v) = self.folded(base.pow(e), h.span)?
-            {
-                return Ok(Value::Constant(v));
-            }
-            let small = e.as_int().and_then(|i| i.as_constant()).filter(|n| (0..=64).contains(n));
-            if let (Some(n), Some(d)) = (small, dtype) {
-                let base = self.typed(base, d, a.span)?;
-                return self.repeated_product(base, n as u32, h.span);
-            }
-        }
-        let Some(dtype) = dtype else { return Err(self.needs_type(h.span)) };
-        let base = self.typed(base, dtype, a.span)?;
-        let exponent = self.typed(exponent, dtype, b.span)?;
-        Ok(Value::Typed(self.apply(Func::Pow, vec![base, exponent], dtype, h.span)?))
-    }
-
-    /// `x^n` for a small integer n, by squaring.
-    fn repeated_product(&mut self, base: Expr, n: u32, span: Span) -> Result<Value, Reported> {
-        let dtype = base.dtype();
-        if n == 0 {
-            return Ok(Value::Typed(Expr::Literal(Scalar::from_i128(dtype, 1))));
-        }
-        let base = if n > 1 { self.name_value_once(base)? } else { base };
-        let mut acc: Option<Expr> = None;
-        let mut square = base;
-        let mut rest = n;
-        loop {
-            if rest % 2 == 1 {
-                acc = Some(match acc {
-                    None => square.clone(),
-                    Some(a) => self.apply(Func::Mul, vec![a, square.clone()], dtype, span)?,
-                });
-            }
-            rest /= 2;
-            if rest == 0 {
-                return acc.map(Value::Typed).ok_or(Reported);
-            }
-            let product = self.apply(Func::Mul, vec![square.clone(), square], dtype, span)?;
-            square = if rest > 1 { self.name_value_once(product)? } else { product };
-        }
-    }
-
-    /// A body under a semiring tag: products only.
-    pub(super) fn semiring_value(
-        &mut self,
-        h: &Hir,
-        bound: &Bound,
-        semiring: Semiring,
-        want: Option<DType>,
-    ) -> Result<Expr, Reported> {
-        let plain = matches!(semiring, Semiring::Real | Semiring::Bool | Semiring::Count);
-        let own = self.infer(h);
-        let counting = semiring == Semiring::Count && own == Some(DType::Bool);
-        let dtype = if counting { want } else { own.or(want) };
-        let dtype = dtype.unwrap_or(if counting { DType::I64 } else { DType::F64 });
-        if let HirKind::Sum(_) | HirKind::Or(_) = &h.kind
-            && !plain
-        {
-            let d = Diagnostic::new(
-                Code::Type,
-                h.span,
-                format!("under `=<{semiring}>` the right side is a product"),
-            )
-            .note(format!("`*` is the semiring's product, its sum is `{}`", semiring.reducer()))
-            .help("write one equation a term");
-            return Err(self.error(d));
-        }
-        if plain && !counting {
-            return self.typed_value(h, bound, Some(dtype), h.span);
-        }
-        let term = self.take_apart(h, bound);
-        let mut acc: Option<Expr> = None;
-        for item in &term.items {
-            if item.op == Op::Div || term.negative {
-                let d = Diagnostic::new(
-                    Code::Type,
-                    item.hir.span,
-                    format!("a semiring has no division or negation (`=<{semiring}>`)"),
-                );
-                return Err(self.error(d));
-            }
-            let factor = self.semiring_factor(&item.hir, bound, semiring, dtype)?;
-            acc = Some(match acc {
-                None => factor,
-                Some(a) => self.semiring_product(a, factor, semiring, h.span)?,
-            });
-        }
-        acc.ok_or(Reported)
-    }
-
-    fn semiring_factor(
-        &mut self,
-        h: &Hir,
-        bound: &Bound,
-        semiring: Semiring,
-        dtype: DType,
-    ) -> Result<Expr, Reported> {
-        let value = match &h.kind {
-            HirKind::Indicator(p) => self.indicator(p, bound, Some(dtype), Some(semiring))?,
-            _ => self.value(h, bound, Some(dtype))?,
-        };
-        match value {
-            Value::Typed(e) if e.dtype() == DType::Bool && semiring == Semiring::Count => {
-                Ok(Expr::Cast(dtype, Box::new(e)))
-            }
-            other => self.typed(other, dtype, h.span),
-        }
-    }
-
-    /// The semiring's product. Integers have no infinity: over them the zero of a tropical semiring,
-    /// the least or largest value, absorbs.
-    fn semiring_product(
-        &mut self,
-        a: Expr,
-        b: Expr,
-        semiring: Semiring,
-        span: Span,
-    ) -> Result<Expr, Reported> {
-        let dtype = a.dtype();
-        if !(dtype.is_int() && semiring.product() == Func::Add) {
-            return self.apply(semiring.product(), vec![a, b], dtype, span);
-        }
-        let (a, b) = (self.name_value_once(a)?, self.name_value_once(b)?);
-        Ok(absorbing_sum(semiring.zero(dtype), a, b))
-    }
-
-    // ---- types
-
-    /// A binary operation of `+ - * /` or logic on values, exact on constants.
-    pub(super) fn arithmetic(
-        &mut self,
-        func: Func,
-        (a, left): (Value, Span),
-        (b, right): (Value, Span),
-        dtype: Option<DType>,
-    ) -> Result<Value, Reported> {
-        let span = left.to(right);
-        if let (Value::Constant(x), Value::Constant(y)) = (&a, &b) {
-            let folded = typing::fold_operator(func, x, y);
-            if let Some(c) = self.folded(folded, span)? {
-                return Ok(Value::Constant(c));
-            }
-        }
-        let Some(dtype) = dtype else { return Err(self.needs_type(span)) };
-        let (a, b) = (self.typed(a, dtype, left)?, self.typed(b, dtype, right)?);
-        let func = match (func, dtype) {
-            (Func::Mul, DType::Bool) => Func::And,
-            (Func::Add, DType::Bool) => Func::Or,
-            (f, _) => f,
-        };
-        Ok(Value::Typed(self.apply(func, vec![a, b], dtype, span)?))
-    }
-
-    fn folded(&mut self, folded: Folded, span: Span) -> Result<Option<Constant>, Reported> {
-        typing::folded(folded, span).map_err(|d| self.error(*d))
-    }
-
-    /// Applies a function, checking its argument types.
-    pub(super) fn apply(
-        &mut self,
-        func: Func,
-        args: Vec<Expr>,
-        _dtype: DType,
-        span: Span,
-    ) -> Result<Expr, Reported> {
-        typing::apply(func, args, span).map_err(|d| self.error(*d))
-    }
-
-    /// The value in an element type.
-    pub(super) fn typed(
-        &mut self,
-        value: Value,
-        dtype: DType,
-        span: Span,
-    ) -> Result<Expr, Reported> {
-        typing::typed(value, dtype, span).map_err(|d| self.error(*d))
     }
 }
 
