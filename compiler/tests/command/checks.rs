@@ -127,7 +127,8 @@ fn codes_are_explained() {
     assert!(list.lines().count() > 20);
     assert_eq!(
         s.succeeds(&["check", "--explain", "e-budget"]),
-        "E-BUDGET\n\nThe program needs more memory or time than the call allows. Nothing was computed.\n"
+        "E-BUDGET\n\nThe program needs more memory or time than the call allows. \
+         Nothing was computed.\n"
     );
     let unknown = "error[E-PARSE]: there is no code `E-WHAT`\n \
                    = help: `tcc check --explain all` lists the codes";
@@ -136,7 +137,8 @@ fn codes_are_explained() {
 
 #[test]
 fn formatting_keeps_comments_and_is_idempotent() {
-    let text = "// head\nfn f( A:f32[N] )->(Y:f32[N]){ // open\n  // inside\n Y[i]=A[i]*2 // behind\n}\n// tail\n";
+    let text = "// head\nfn f( A:f32[N] )->(Y:f32[N]){ // open\n  // inside\n \
+                Y[i]=A[i]*2 // behind\n}\n// tail\n";
     let want = "// head\nfn f(A: f32[N]) -> (Y: f32[N]) { // open\n    // inside\n    \
                 Y[i] = A[i] * 2 // behind\n}\n// tail\n";
     let s = Sandbox::with("f.tir", text);

@@ -6,7 +6,7 @@ fn matmul() -> Sandbox {
     Sandbox::with("mm.tir", MATMUL)
 }
 
-/// Runs the product with a first operand that cannot be read; `what` follows "cannot read `a.npy`: ".
+/// Runs the product with a first operand that cannot be read; `what` follows the file's name.
 #[track_caller]
 fn refuses_array(bytes: &[u8], what: &str) {
     let s = matmul();

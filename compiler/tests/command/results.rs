@@ -51,8 +51,8 @@ fn archives_hold_all_results_and_feed_inputs() {
 fn results_that_differ_exit_with_3() {
     let s = matmul();
     assert_eq!(s.succeeds(&run(&["--expected", "C=1x1xf32=10"])), "C: as expected\n");
-    let differs = "error[E-MISMATCH]: `C` differs in 1 of 1 elements, first at [0, 0]: 10 instead of \
-                   11; largest difference 1e0";
+    let differs = "error[E-MISMATCH]: `C` differs in 1 of 1 elements, first at [0, 0]: \
+                   10 instead of 11; largest difference 1e0";
     s.fails(&run(&["--expected", "C=1x1xf32=11"]), 3, differs);
     assert_eq!(
         s.succeeds(&run(&["--expected", "C=1x1xf32=11", "--atol", "1"])),

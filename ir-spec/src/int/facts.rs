@@ -21,6 +21,9 @@ const DEPTH: u32 = 3;
 /// Answers to goals that came up in a proof, by the depth that was left for them.
 type Memo = BTreeMap<(IntExpr, u32), bool>;
 
+/// A coefficient that may outgrow the arithmetic of a proof.
+const LARGE: u64 = 1 << 20;
+
 /// At most this many inequalities enter one proof.
 const MAX_GENERATORS: usize = 96;
 
@@ -121,7 +124,13 @@ impl Facts {
                 columns.push((0..monomials.len()).map(|j| i64::from(j == k)).collect());
             }
         }
-        simplex::is_combination(&vector(goal), &columns)
+        if simplex::is_combination(&vector(goal), &columns) {
+            return true;
+        }
+        // Large coefficients may have outgrown the arithmetic where they do not matter.
+        let count = columns.len();
+        columns.retain(|c| c.iter().all(|x| x.unsigned_abs() < LARGE));
+        columns.len() < count && simplex::is_combination(&vector(goal), &columns)
     }
 
     /// Facts that can matter for the goal: those that share an atom with it, directly or through

@@ -175,7 +175,8 @@ pub(crate) fn too_deep(span: Span) -> Diagnostic {
 fn loop_in_function(span: Span) -> Diagnostic {
     let message = "loops and branches belong to kernels, a function consists of equations";
     Diagnostic::new(Code::Parse, span, message).help(
-        "write one equation for all elements: `Y[i] = X[i]`, with `where` or `select` for conditions",
+        "write one equation for all elements: `Y[i] = X[i]`, with `where` or `select` for \
+         conditions",
     )
 }
 

@@ -6,7 +6,8 @@
 //! is finite and 0 elsewhere, so that an empty reduction gives -inf and infinities pass through.
 
 use super::{Changed, add_tensor, elementwise, insert_before, reorder, take_apart};
-use tcc_ir::TensorId;
+use tcc_ir::int::Symbol;
+use tcc_ir::{TensorId, VarId};
 use tcc_ir::graph::{Attributes, Equation, Function, Role, Tensor};
 use tcc_ir::scalar::{Expr, Func, Read, Reducer, Subscript};
 
@@ -97,6 +98,25 @@ fn finish(at: &[Subscript], like: &Tensor, largest: TensorId, sum: TensorId) -> 
     Expr::binary(Func::Add, log, shift(at, like, largest))
 }
 
+/// True if each subscript is a number, or one variable of its own with a factor of 1 or -1.
+fn writes_once(subscripts: &[Subscript]) -> bool {
+    let mut seen: Vec<VarId> = Vec::new();
+    subscripts.iter().all(|s| {
+        let Some(i) = s.as_affine() else { return false };
+        let mut vars: Vec<VarId> = Vec::new();
+        i.visit_symbols(&mut |s| {
+            if let Symbol::Var(v) = s {
+                vars.push(v);
+            }
+        });
+        let [v] = vars.as_slice() else { return vars.is_empty() };
+        let fresh = !seen.contains(v);
+        seen.push(*v);
+        let factor = i.linear_in(*v).and_then(|(c, _)| c.as_constant());
+        fresh && factor.is_some_and(|c| c.abs() == 1)
+    })
+}
+
 /// The tensor's equation on the region that one log-sum-exp writes.
 fn region(e: &Equation, like: &Tensor, largest: TensorId, sum: TensorId) -> Equation {
     let kept: Vec<_> = {
@@ -108,7 +128,8 @@ fn region(e: &Equation, like: &Tensor, largest: TensorId, sum: TensorId) -> Equa
     Equation {
         vars,
         subscripts: e.subscripts.clone(),
-        reducer: None,
+        // Points that write one element write the same value.
+        reducer: (!writes_once(&e.subscripts)).then_some(Reducer::Max),
         body: finish(&e.subscripts, like, largest, sum),
         guard: None,
         attributes: Attributes::default(),
