@@ -11,8 +11,8 @@ use tcc_ir::diag::Code;
 /// Where inputs come from.
 #[derive(clap::Args)]
 pub(crate) struct InputArgs {
-    /// An input: NAME=@FILE.npy, NAME=@FILE.npz:ARRAY, or a shape and values such as NAME=2x3xf32=1,2,3,4,5,6; one value
-    /// fills the tensor.
+    /// An input: NAME=@FILE.npy, NAME=@FILE.npz:ARRAY, or a shape and values such as
+    /// NAME=2x3xf32=1,2,3,4,5,6; one value fills the tensor.
     #[arg(long = "input", value_name = "NAME=VALUE")]
     inputs: Vec<String>,
     /// Inputs by name from a `.npz` file.

@@ -36,7 +36,8 @@ pub(crate) struct Args {
     /// Writes the result to a `.npy` file, or all results to a `.npz` file.
     #[arg(short, value_name = "FILE")]
     o: Option<PathBuf>,
-    /// Compares a result: NAME=@FILE.npy, NAME=@FILE.npz:ARRAY, or shape and values as for `--input`.
+    /// Compares a result: NAME=@FILE.npy, NAME=@FILE.npz:ARRAY, or shape and values as for
+    /// `--input`.
     #[arg(long, value_name = "NAME=VALUE")]
     expected: Vec<String>,
     /// Largest difference relative to the expected element.

@@ -90,7 +90,7 @@ fn inputs_that_are_missing_or_unknown() {
         "error[E-PARSE]: there is no input `Q`\n = help: the inputs are `A`, `B`",
     );
     fails(&["--input", "A"], "error[E-PARSE]: `--input A`: expected NAME=VALUE");
-    let form = " = help: a tensor is written @FILE.npy, or with shape and values: \
+    let form = " = help: a tensor is written @FILE.npy, @FILE.npz:ARRAY, or with shape and values: \
                 2x3xf32=1,2,3,4,5,6";
     let value = |v: &str, m: &str| {
         fails(&["--input", &format!("A={v}")], &format!("error[E-PARSE]: `{v}`: {m}\n{form}"));

@@ -6,10 +6,10 @@
 //! is finite and 0 elsewhere, so that an empty reduction gives -inf and infinities pass through.
 
 use super::{Changed, add_tensor, elementwise, insert_before, reorder, take_apart};
-use tcc_ir::int::Symbol;
-use tcc_ir::{TensorId, VarId};
 use tcc_ir::graph::{Attributes, Equation, Function, Role, Tensor};
+use tcc_ir::int::Symbol;
 use tcc_ir::scalar::{Expr, Func, Read, Reducer, Subscript};
+use tcc_ir::{TensorId, VarId};
 
 /// Expands every log-sum-exp of the function.
 pub fn expand_lse(f: &mut Function) -> Changed {
