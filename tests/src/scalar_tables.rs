@@ -107,7 +107,7 @@ fn unary(func: Func, x: f64) -> f64 {
     f(x)
 }
 
-/// A point on `f32` by [`reference`].
+/// A point on `f32` by [`reference()`].
 pub fn single(func: Func, args: &[f32]) -> Point {
     let scalar = |x: &f32| Scalar::from_bits(DType::F32, u128::from(x.to_bits()));
     let wide: Vec<f64> = args.iter().map(|x| f64::from(*x)).collect();

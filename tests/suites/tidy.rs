@@ -72,6 +72,33 @@ fn crates_depend_in_one_direction() {
     }
 }
 
+/// The licenses that `deny.toml` allows.
+fn allowed_licenses() -> Vec<String> {
+    let text = read(Path::new("deny.toml"));
+    let list = text.split("allow = [").nth(1).unwrap().split(']').next().unwrap();
+    list.split(',').map(|l| l.trim().trim_matches('"').to_owned()).collect()
+}
+
+#[test]
+fn dependencies_come_from_the_registry_under_known_licenses() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: Json = serde_json::from_slice(&output.stdout).unwrap();
+    let allowed = allowed_licenses();
+    for p in metadata["packages"].as_array().unwrap() {
+        let name = p["name"].as_str().unwrap();
+        let Some(source) = p["source"].as_str() else { continue };
+        assert!(source.starts_with("registry+"), "`{name}` comes from {source}");
+        let license = p["license"].as_str().unwrap_or("none").replace('/', " OR ");
+        let one = |l: &str| allowed.iter().any(|a| a == l.trim().trim_matches(['(', ')']));
+        let all = |l: &str| l.split(" AND ").all(|part| part.split(" OR ").any(one));
+        assert!(license.split(" OR ").any(one) || all(&license), "`{name}` is under {license}");
+    }
+}
+
 #[test]
 fn files_are_small() {
     let exempt: &[(&str, &str)] = &[];
