@@ -5,7 +5,7 @@ use crate::driver::tensor_specs;
 use crate::{CallOptions, Compiler, Error, RunError, Tensor, TensorSpec, TensorView};
 use tcc_abi::Scalar;
 use tcc_ir::TensorId;
-use tcc_ir::eval::{self, Machine, Stop, Tensors, interpret};
+use tcc_ir::eval::{self, Machine, NoOverflow, Stop, Tensors, interpret};
 use tcc_ir::graph::{Function, Module, Role, check};
 
 /// A function that is interpreted: the reference that compiled code is compared with.
@@ -22,6 +22,7 @@ pub struct Interpreter {
     entry: String,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
+    check_overflow: bool,
 }
 
 impl Compiler {
@@ -37,7 +38,7 @@ impl Compiler {
                 f.results.iter().filter(|t| is_result(f, **t)).copied().collect();
             (tensor_specs(f, &f.params), tensor_specs(f, &results))
         };
-        Ok(Interpreter { module, entry, inputs, outputs })
+        Ok(Interpreter { module, entry, inputs, outputs, check_overflow: false })
     }
 }
 
@@ -51,6 +52,13 @@ fn is_result(f: &Function, t: TensorId) -> bool {
 }
 
 impl Interpreter {
+    /// Makes integer sums, differences and products that leave their type errors.
+    #[must_use]
+    pub fn check_overflow(mut self, on: bool) -> Interpreter {
+        self.check_overflow = on;
+        self
+    }
+
     /// Inputs in order, `inout` parameters among them.
     pub fn inputs(&self) -> &[TensorSpec] {
         &self.inputs
@@ -93,8 +101,13 @@ impl Interpreter {
         }
         let checked =
             check(&self.module).unwrap_or_else(|d| unreachable!("the module was checked: {d:?}"));
-        let results = interpret(&checked, &self.entry, Machine, &given, options.sizes)
-            .map_err(|stop| Error::Run(run_error(stop)))?;
+        let (entry, sizes) = (&self.entry, options.sizes);
+        let results = if self.check_overflow {
+            interpret(&checked, entry, NoOverflow, &given, sizes)
+        } else {
+            interpret(&checked, entry, Machine, &given, sizes)
+        };
+        let results = results.map_err(|stop| Error::Run(run_error(stop)))?;
         let inouts = self.inputs.iter().filter(|s| s.role == crate::TensorRole::Inout);
         let names = self.outputs.iter().chain(inouts).map(|s| &s.name);
         names.filter_map(|name| results.get(name)).map(from_values).collect()
@@ -124,6 +137,7 @@ fn run_error(stop: Stop) -> RunError {
         Stop::Index { .. } => RunError::Index(text),
         Stop::Diverge(_) => RunError::Diverge(text),
         Stop::Division => RunError::Division(text),
+        Stop::Overflow { .. } => RunError::Overflow(text),
         Stop::Shape(m) => RunError::Shape(m),
         Stop::Fact(m) => RunError::Fact(m),
         Stop::Limit(m) => RunError::Limit(m),

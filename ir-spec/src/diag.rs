@@ -40,6 +40,8 @@ pub enum Code {
     Diverge,
     /// At run time: an integer was divided by zero.
     Div,
+    /// An integer left its type.
+    Overflow,
     /// At a call: a shape, type or layout does not match the signature.
     Shape,
     /// At a call: a fact about the sizes does not hold.
@@ -162,6 +164,12 @@ const TABLE: &[(Code, &str, &str)] = &[
         "E-DIVERGE",
         "A fixpoint did not converge within as many rounds as it has elements, or met a NaN. A cycle of\n\
          negative weight does this to a shortest-path program.\n",
+    ),
+    (
+        Code::Overflow,
+        "E-OVERFLOW",
+        "An integer sum, difference or product left its type while a run looked for that\n\
+         (`tcc run --check-overflow`). Other runs wrap modulo 2^width.\n",
     ),
     (Code::Div, "E-DIV", "An integer was divided by zero while the program ran.\n"),
     (

@@ -151,6 +151,9 @@ pub enum RunError {
     /// An integer was divided by zero.
     #[error("{0}")]
     Division(String),
+    /// An integer left its type in a run that looks for that.
+    #[error("{0}")]
+    Overflow(String),
     /// The memory for results or temporaries.
     #[error(transparent)]
     Tensor(#[from] TensorError),
@@ -173,6 +176,7 @@ impl RunError {
             RunError::Index(_) => "E-INDEX",
             RunError::Diverge(_) => "E-DIVERGE",
             RunError::Division(_) => "E-DIV",
+            RunError::Overflow(_) => "E-OVERFLOW",
             RunError::Damaged(_) => "E-IMAGE",
         }
     }
@@ -196,6 +200,7 @@ impl RunError {
             | RunError::Fact(_)
             | RunError::Limit(_)
             | RunError::Division(_)
+            | RunError::Overflow(_)
             | RunError::Tensor(_)
             | RunError::Damaged(_) => return None,
         })

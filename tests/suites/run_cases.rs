@@ -125,6 +125,7 @@ fn stop_text(stop: &Stop) -> String {
         Stop::Index { .. } => Code::Index,
         Stop::Diverge(_) => Code::Diverge,
         Stop::Division => Code::Div,
+        Stop::Overflow { .. } => Code::Overflow,
         Stop::Shape(_) => Code::Shape,
         Stop::Fact(_) => Code::Fact,
         Stop::Limit(_) | Stop::Undecided => Code::Limit,

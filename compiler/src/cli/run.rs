@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// What runs the program.
     #[arg(long, value_enum, default_value_t)]
     engine: Engine,
+    /// Interprets the program; an integer that leaves its type is an error instead of wrapping.
+    #[arg(long)]
+    check_overflow: bool,
     /// Rules of an equation.
     #[arg(long, value_enum, default_value_t)]
     compat: Compat,
@@ -154,6 +157,11 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
     compare(a, &results)
 }
 
+/// The engine that was asked for; looking for overflow needs the interpreter.
+fn engine(a: &Args) -> Engine {
+    if a.check_overflow { Engine::Interp } else { a.engine }
+}
+
 /// True for an einsum equation: it has an arrow or a comma and is no file.
 fn is_equation(text: &str) -> bool {
     text.contains("->") || (text.contains(',') && !Path::new(text).exists())
@@ -174,11 +182,11 @@ fn equation_and_inputs(a: &Args, text: &str) -> Result<(Loaded, Vec<Tensor>), Fa
         a.files.iter().map(|path| npy::read(path)).collect::<Result<Vec<Tensor>, Failure>>()?;
     let shapes: Vec<_> = tensors.iter().map(|t| (t.dtype(), t.shape())).collect();
     let compiler = a.target.compiler()?;
-    let loaded = match a.engine {
+    let loaded = match engine(a) {
         Engine::Jit => Loaded::Compiled(Box::new(equation.compile(&compiler, &shapes)?)),
-        Engine::Interp => {
-            Loaded::Interpreted(Box::new(compiler.interpreter(&equation.source(&shapes)?)?))
-        }
+        Engine::Interp => Loaded::Interpreted(Box::new(
+            compiler.interpreter(&equation.source(&shapes)?)?.check_overflow(a.check_overflow),
+        )),
     };
     Ok((loaded, tensors))
 }
@@ -187,7 +195,7 @@ fn load(a: &Args, form: Form) -> Result<Loaded, Failure> {
     let path = Path::new(&a.program);
     let bytes = files::read(path)?;
     if Image::is_image(&bytes) {
-        if a.engine == Engine::Interp {
+        if engine(a) == Engine::Interp {
             return Err(Failure::usage("an image has machine code only; `--engine jit` runs it"));
         }
         let image =
@@ -197,9 +205,11 @@ fn load(a: &Args, form: Form) -> Result<Loaded, Failure> {
     }
     let text = files::as_text(bytes, path)?;
     let compiler = named(a.target.compiler()?, a.function.as_deref(), path);
-    Ok(match a.engine {
+    Ok(match engine(a) {
         Engine::Jit => Loaded::Compiled(Box::new(compile(&compiler, &text, form)?)),
-        Engine::Interp => Loaded::Interpreted(Box::new(compiler.interpreter(&text)?)),
+        Engine::Interp => Loaded::Interpreted(Box::new(
+            compiler.interpreter(&text)?.check_overflow(a.check_overflow),
+        )),
     })
 }
 

@@ -192,3 +192,19 @@ fn equations() {
     let outcome = s.tcc(&["run", "ij,jk->ik", "a.npy", "a.npy", "--semiring", "tropic"]);
     assert!(outcome.err.contains("tropic") && outcome.code != Some(0), "{outcome:?}");
 }
+
+// spec: R15
+#[test]
+fn integers_that_leave_their_type_are_found() {
+    let text = "fn f(A: i8[N]) -> (S: i8) {\n    S = A[i]\n}\n";
+    let s = Sandbox::with("f.tir", text);
+    let run = ["run", "f.tir", "--input", "A=3xi8=100,27,1"];
+    assert_eq!(s.succeeds(&run), "S: i8 = -128\n");
+    let checked = [&run[..], &["--check-overflow"]].concat();
+    let message = "error[E-OVERFLOW]: `add` gives 128, which i8 does not hold";
+    let got = s.tcc(&checked);
+    assert_eq!(got.code, Some(1));
+    assert!(got.err.starts_with(message), "{}", got.err);
+    let fits = ["run", "f.tir", "--input", "A=2xi8=100,27", "--check-overflow"];
+    assert_eq!(s.succeeds(&fits), "S: i8 = 127\n");
+}

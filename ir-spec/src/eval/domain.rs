@@ -32,6 +32,13 @@ pub trait Domain {
         self.constant(dtype, Scalar::from_i128(dtype, value).to_f64())
     }
 
+    /// What an integer operation gives where its exact result is `exact`: the representative
+    /// modulo 2^width (R15), or an error in domains that look for overflow.
+    fn wrapped(&self, func: Func, dtype: DType, exact: i128) -> Result<i128, Stop> {
+        let _ = func;
+        Ok(Scalar::from_i128(dtype, exact).to_i128())
+    }
+
     /// The number truncated toward zero; NaN gives 0, infinities saturate at the caller.
     fn truncate(&self, x: &Self::Float) -> Result<f64, Stop>;
 
@@ -118,6 +125,47 @@ impl Domain for Machine {
 
     fn truncate(&self, x: &f64) -> Result<f64, Stop> {
         Ok(if x.is_nan() { 0.0 } else { x.trunc() })
+    }
+}
+
+/// As [`Machine`], but an integer sum, difference or product that leaves its type is an error.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoOverflow;
+
+impl Domain for NoOverflow {
+    type Float = f64;
+
+    fn constant(&self, dtype: DType, value: f64) -> f64 {
+        Machine.constant(dtype, value)
+    }
+
+    fn approximate(&self, x: &f64) -> f64 {
+        *x
+    }
+
+    fn function(&self, func: Func, dtype: DType, args: &[f64]) -> Result<f64, Stop> {
+        Machine.function(func, dtype, args)
+    }
+
+    fn compare(&self, a: &f64, b: &f64) -> Result<Option<Ordering>, Stop> {
+        Machine.compare(a, b)
+    }
+
+    fn round(&self, dtype: DType, x: &f64) -> f64 {
+        Machine.round(dtype, x)
+    }
+
+    fn truncate(&self, x: &f64) -> Result<f64, Stop> {
+        Machine.truncate(x)
+    }
+
+    fn wrapped(&self, func: Func, dtype: DType, exact: i128) -> Result<i128, Stop> {
+        let wrapped = Machine.wrapped(func, dtype, exact)?;
+        let arithmetic = matches!(func, Func::Add | Func::Sub | Func::Mul | Func::Neg | Func::Abs);
+        if arithmetic && wrapped != exact {
+            return Err(Stop::Overflow { func, dtype, exact });
+        }
+        Ok(wrapped)
     }
 }
 

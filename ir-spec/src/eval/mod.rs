@@ -17,7 +17,7 @@ mod program;
 mod tensor;
 
 pub use bounded::{Bounded, BoundedFloat};
-pub use domain::{Domain, Machine};
+pub use domain::{Domain, Machine, NoOverflow};
 pub use expansion::{Expansion, Expansions};
 pub use graph::{Interpreter, Tensors, bind_sizes, interpret};
 pub use kernel::run_kernel;
@@ -25,7 +25,9 @@ pub use ops::{apply, bitcast, cast, constant, index_value};
 pub use program::run_program;
 pub use tensor::{Tensor, Value};
 
+use crate::scalar::Func;
 use std::fmt;
+use tcc_abi::DType;
 
 /// Why an evaluation stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,15 @@ pub enum Stop {
     Diverge(String),
     /// An integer was divided by zero.
     Division,
+    /// The exact result of an integer operation is outside of its type.
+    Overflow {
+        /// The operation.
+        func: Func,
+        /// The type.
+        dtype: DType,
+        /// The exact result.
+        exact: i128,
+    },
     /// The domain cannot tell which way a comparison goes.
     Undecided,
     /// A shape, type or size does not fit the signature.
@@ -68,6 +79,9 @@ impl fmt::Display for Stop {
                 Ok(())
             }
             Stop::Diverge(t) => write!(f, "the fixpoint of `{t}` did not converge"),
+            Stop::Overflow { func, dtype, exact } => {
+                write!(f, "`{func}` gives {exact}, which {dtype} does not hold")
+            }
             Stop::Division => f.write_str("an integer is divided by zero"),
             Stop::Undecided => f.write_str("a comparison is within the error bound"),
             Stop::Shape(m) | Stop::Fact(m) | Stop::Limit(m) => f.write_str(m),

@@ -15,8 +15,8 @@ pub fn apply<D: Domain>(
     match (func, args) {
         (Func::Select, [Value::Bool(c), a, b]) => Ok(if *c { a.clone() } else { b.clone() }),
         (_, [Value::Bool(_), ..]) => logic(func, args),
-        (_, [Value::Int(a)]) => Ok(Value::Int(int_unary(func, dtype, *a))),
-        (_, [Value::Int(a), Value::Int(b)]) => int_binary(func, dtype, *a, *b),
+        (_, [Value::Int(a)]) => Ok(Value::Int(int_unary(domain, func, dtype, *a)?)),
+        (_, [Value::Int(a), Value::Int(b)]) => int_binary(domain, func, dtype, *a, *b),
         (_, [Value::Complex(..), ..]) => complex(domain, func, dtype, args),
         _ => real(domain, func, dtype, args),
     }
@@ -43,19 +43,23 @@ fn wrap(dtype: DType, value: i128) -> i128 {
     Scalar::from_i128(dtype, value).to_i128()
 }
 
-fn int_unary(func: Func, dtype: DType, a: i128) -> i128 {
-    wrap(
-        dtype,
-        match func {
-            Func::Neg => -a,
-            Func::Abs => a.abs(),
-            Func::Sign => a.signum(),
-            _ => unreachable!("{func} on an integer"),
-        },
-    )
+fn int_unary<D: Domain>(domain: &D, func: Func, dtype: DType, a: i128) -> Result<i128, Stop> {
+    let exact = match func {
+        Func::Neg => -a,
+        Func::Abs => a.abs(),
+        Func::Sign => a.signum(),
+        _ => unreachable!("{func} on an integer"),
+    };
+    domain.wrapped(func, dtype, exact)
 }
 
-fn int_binary<F>(func: Func, dtype: DType, a: i128, b: i128) -> Result<Value<F>, Stop> {
+fn int_binary<D: Domain>(
+    domain: &D,
+    func: Func,
+    dtype: DType,
+    a: i128,
+    b: i128,
+) -> Result<Value<D::Float>, Stop> {
     let order = a.cmp(&b);
     let holds = |wanted: &[Ordering]| Ok(Value::Bool(wanted.contains(&order)));
     let shift = || b.rem_euclid(i128::from(dtype.bits())) as u32;
@@ -84,7 +88,7 @@ fn int_binary<F>(func: Func, dtype: DType, a: i128, b: i128) -> Result<Value<F>,
         Func::MulHi => ((a as u128 * b as u128) >> dtype.bits()) as i128,
         _ => unreachable!("{func} on integers"),
     };
-    Ok(Value::Int(wrap(dtype, value)))
+    Ok(Value::Int(domain.wrapped(func, dtype, value)?))
 }
 
 fn floor_div(a: i128, b: i128) -> i128 {

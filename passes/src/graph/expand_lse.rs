@@ -2,7 +2,7 @@
 //!
 //! **Requires** reductions in a type with the precision of their accumulator.
 //! **Ensures** no equation reduces with `lse`. `Y[i] lse= X[i,k]` becomes
-//! `M[i] max= X[i,k]`, `S[i] += exp(X[i,k] - m)`, `Y[i] = log(S[i]) + m` with m = M[i] where that
+//! `M[i] max= X[i,k]`, `S[i] += exp(X[i,k] - m)`, `Y[i] = log(S[i]) + m` with `m = M[i]` where that
 //! is finite and 0 elsewhere, so that an empty reduction gives -inf and infinities pass through.
 
 use super::{Changed, add_tensor, elementwise, insert_before, reorder, take_apart};

@@ -1,5 +1,5 @@
 //! Passes on graph functions. Each takes a function apart, edits its equations, and has the order
-//! of execution found again ([`reorder`]), so that an intermediate added inside a scan joins the
+//! of execution found again (`reorder`), so that an intermediate added inside a scan joins the
 //! scan.
 
 pub mod cse;

@@ -1,8 +1,8 @@
 //! From a checked function without calls to a program: kernels, buffers, calls in order.
 //!
 //! Each node becomes one kernel. Elementwise producers that need no recomputation are inlined into
-//! their consumers ([`fuse`]); everything else is a buffer. A kernel's loops follow one of four
-//! templates ([`nest`]): pointwise, a vector of sums beside each other, one sum in vector lanes,
+//! their consumers (`fuse`); everything else is a buffer. A kernel's loops follow one of four
+//! templates (`nest`): pointwise, a vector of sums beside each other, one sum in vector lanes,
 //! scalar.
 
 mod block;

@@ -93,6 +93,7 @@ pub fn stop_code(s: &Stop) -> &'static str {
         Stop::Index { .. } => "E-INDEX",
         Stop::Diverge(_) => "E-DIVERGE",
         Stop::Division => "E-DIV",
+        Stop::Overflow { .. } => "E-OVERFLOW",
         Stop::Shape(_) => "E-SHAPE",
         Stop::Fact(_) => "E-FACT",
         Stop::Limit(_) => "E-LIMIT",
