@@ -196,7 +196,7 @@ fn equations() {
 // spec: R15
 #[test]
 fn integers_that_leave_their_type_are_found() {
-    let text = "fn f(A: i8[N]) -> (S: i8) {\n    S = A[i]\n}\n";
+    let text = "fn f(A: i8[N]) -> (S: i8) {\n    S = sum[i](A[i])\n}\n";
     let s = Sandbox::with("f.tir", text);
     let run = ["run", "f.tir", "--input", "A=3xi8=100,27,1"];
     assert_eq!(s.succeeds(&run), "S: i8 = -128\n");
