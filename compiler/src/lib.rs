@@ -44,3 +44,8 @@ pub use tcc_runtime::{
 pub fn compile(source: &str) -> Result<Executable, Error> {
     Compiler::host().compile(source)
 }
+
+/// The examples of the README run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -184,7 +184,7 @@ fn the_readme_is_true() {
     let ci = read(Path::new(".ci/run"));
     assert!(readme.contains("cargo test --workspace --locked"));
     assert!(ci.contains("cargo test --workspace --locked"), "CI runs the README's test command");
-    let example = readme.split("```").nth(1).unwrap();
+    let example = readme.split("```text").nth(1).unwrap().split("```").next().unwrap();
     let attention = read(Path::new("examples/models/attention.tir"));
     let body = |text: &str| -> String {
         text.lines().filter(|l| !l.starts_with("//")).map(str::trim).collect()

@@ -219,3 +219,19 @@ fn debug_builds_are_not_measured() {
         s.fails(&["bench", "mm.tir", "--random"], 2, debug);
     }
 }
+
+#[test]
+fn the_readme_shows_a_real_output() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let block = readme.split("```console\n$ cargo run --release --locked -- ").nth(1).unwrap();
+    let (command, rest) = block.split_once('\n').unwrap();
+    let shown = rest.split("```").next().unwrap();
+    let s = Sandbox::new();
+    let model = root.join("examples/models/attention.tir").display().to_string();
+    let args: Vec<&str> = command
+        .split_whitespace()
+        .map(|a| if a.ends_with(".tir") { model.as_str() } else { a })
+        .collect();
+    assert_eq!(s.succeeds(&args), shown);
+}
