@@ -73,6 +73,95 @@ fn single_precision_sweep() {
     });
 }
 
+/// A function on whole tensors, compiled: vector lanes and a scalar rest.
+struct Compiled {
+    code: tcc::Executable,
+    dtype: DType,
+}
+
+impl Compiled {
+    fn new(func: Func, dtype: DType) -> Compiled {
+        let text = match func.arity() {
+            1 => format!("fn f(X: {dtype}[N]) -> (Y: {dtype}[N]) {{ Y[i] = {func}(X[i]) }}"),
+            _ => format!(
+                "fn f(X: {dtype}[N], W: {dtype}[N]) -> (Y: {dtype}[N]) {{\n    \
+                 Y[i] = {func}(X[i], W[i])\n}}"
+            ),
+        };
+        Compiled { code: tcc::compile(&text).unwrap(), dtype }
+    }
+
+    fn evaluate(&self, points: &[Point]) -> Vec<Scalar> {
+        let width = self.dtype.size();
+        let arity = points.first().map_or(0, |p| p.args.len());
+        let columns: Vec<Vec<u8>> = (0..arity)
+            .map(|k| {
+                let mut bytes = vec![0; points.len() * width];
+                for (slot, p) in bytes.chunks_mut(width).zip(points) {
+                    p.args[k].write(slot);
+                }
+                bytes
+            })
+            .collect();
+        let view = |b| tcc::TensorView::from_bytes(self.dtype, &[points.len()], b).unwrap();
+        let views: Vec<_> = columns.iter().map(|b: &Vec<u8>| view(b)).collect();
+        let results = self.code.run(&views).unwrap();
+        results[0].as_bytes().chunks(width).map(|b| Scalar::read(self.dtype, b)).collect()
+    }
+}
+
+/// Compiled code gives what the interpreter gives, to the bit, and the truth of the tables.
+fn check_compiled_table(func: Func, dtype: DType, expansions: &mut Expansions) -> Worst {
+    let points = table(func, dtype);
+    let mut worst = Worst::default();
+    for (p, got) in points.iter().zip(Compiled::new(func, dtype).evaluate(&points)) {
+        let want = expansions.evaluate(func, &p.args);
+        let nan = got.to_f64().is_nan() && want.to_f64().is_nan();
+        assert!(got == want || nan, "{func} of {:?}: {got:?}, interpreted {want:?}", p.args);
+        worst.add(p, got);
+    }
+    worst
+}
+
+#[test]
+fn compiled_double_precision_tables() {
+    check_all(|func, expansions| check_compiled_table(func, DType::F64, expansions));
+}
+
+#[test]
+fn compiled_single_precision_tables() {
+    check_all(|func, expansions| check_compiled_table(func, DType::F32, expansions));
+}
+
+/// Distance between the `f32` arguments of compiled code: `TCC_SCALAR_STRIDE`, or a prime that gives
+/// about 2 million arguments. The heavy run is
+/// `TCC_SCALAR_STRIDE=13 cargo test --release -p tcc-tests --test scalar_functions`.
+fn stride() -> usize {
+    std::env::var("TCC_SCALAR_STRIDE").ok().and_then(|v| v.parse().ok()).unwrap_or(2003)
+}
+
+#[test]
+fn compiled_single_precision_sweep() {
+    check_all(|func, _| {
+        let code = Compiled::new(func, DType::F32);
+        let mut worst = Worst::default();
+        let mut points = Vec::new();
+        for bits in (0..=u32::MAX).step_by(stride()) {
+            let x = f32::from_bits(bits);
+            let y = if bits % 2 == 0 { 40.0 / x.abs().log2() } else { f32::from_bits(!bits) };
+            let args = [x, y];
+            points.push(single(func, &args[..func.arity()]));
+            if points.len() == 1 << 16 {
+                let got = code.evaluate(&points);
+                points.drain(..).zip(got).for_each(|(p, g)| worst.add(&p, g));
+            }
+        }
+        let got = code.evaluate(&points);
+        points.iter().zip(got).for_each(|(p, g)| worst.add(p, g));
+        worst
+    });
+}
+
 #[test]
 fn distances() {
     let s = |x: f64| Scalar::from_f64(DType::F32, x);

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// The function; without it the last one of the text.
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
-    /// Threads that a call may use.
+    /// Threads that a call may use; code of this version uses one.
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     threads: usize,
     /// How long to measure; at least one call is made.
@@ -72,7 +72,7 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
             "compile_s": cold,
             "compile_warm_s": median_of_warm,
             "times_s": times,
-            "threads": a.threads,
+            "threads": 1,
             "outputs": saved,
         })
         .to_string()
