@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
@@ -16,6 +17,13 @@ use tcc_tests::differential::{
     show, shrink,
 };
 use tcc_tests::generate::{Case, Coverage, Options, case, inputs};
+
+/// Writes a line of the report, also when the test passes.
+macro_rules! report {
+    ($($part:tt)*) => {
+        writeln!(std::io::stdout(), $($part)*).unwrap()
+    };
+}
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|t| t.parse().ok()).unwrap_or(default)
@@ -93,13 +101,10 @@ fn interpreter_and_compiled_code_agree() {
         }
     }
     let n = coverage.equations.len();
-    println!("{n} programs in {:.0} s, {invalid} seeds without one", start.elapsed().as_secs_f64());
-    println!("median of equations: {}", coverage.median_equations());
-    println!(
-        "undecided {undecided}, reordered {reordered}, refused {}: {refused:?}",
-        refused.len()
-    );
-    println!("{tally:?}\n{}", coverage.table());
+    report!("{n} programs in {:.0} s, {invalid} seeds without one", start.elapsed().as_secs_f64());
+    report!("median of equations: {}", coverage.median_equations());
+    report!("undecided {undecided}, reordered {reordered}, refused {}: {refused:?}", refused.len());
+    report!("{tally:?}\n{}", coverage.table());
     assert!(failures.is_empty(), "{} programs differ; see above", failures.len());
     assert!(refused.len() * 50 <= n, "{} of {n} programs are refused", refused.len());
     if n >= 5000 {
@@ -186,7 +191,7 @@ fn planted_miscompiles_are_found() {
         let Some(case) = valid_case(seed, &options) else { continue };
         missing.retain_mut(|(bug, harmless)| match notices(*bug, &case, seed) {
             Some(true) => {
-                println!("{bug:?}: after {} programs, harmless in {harmless}", done + 1);
+                report!("{bug:?}: after {} programs, harmless in {harmless}", done + 1);
                 false
             }
             Some(false) => {
@@ -232,7 +237,7 @@ fn scheduled_kernels_agree() {
             break;
         }
     }
-    println!("applied {applied:?}");
+    report!("applied {applied:?}");
     assert!(failures.is_empty(), "{} programs differ; see above", failures.len());
     assert!(count < 500 || applied.len() == Primitive::NAMES.len(), "not all were legal once");
 }
