@@ -13,8 +13,8 @@ use tcc_ir::scalar::{Func, Reducer};
 use tcc_ir::schedule::Primitive;
 use tcc_passes::pipeline::panic_text;
 use tcc_tests::differential::{
-    Applied, Bug, Tally, Verdict, compare_lowered, judge, random_runs, read, reschedule, runs_of,
-    show, shrink,
+    Applied, Bug, Tally, Verdict, compare_lowered, edge_runs, judge, random_runs, read, reschedule,
+    runs_of, show, shrink,
 };
 use tcc_tests::generate::{Case, Coverage, Options, case, inputs};
 
@@ -157,6 +157,33 @@ fn mended_programs_agree() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The golden programs at sizes that their facts allow, each 0 and 1 among them.
+#[test]
+fn golden_programs_agree_at_other_sizes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tir");
+    let (mut calls, mut failures, mut tally) = (0, Vec::new(), Tally::default());
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "tir") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let subject = read(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        for seed in 0..3 {
+            let runs = edge_runs(subject.function(), seed, 4);
+            calls += runs.len();
+            let compilation = subject.lower().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let verdict = compare_lowered(&subject, compilation, &runs, seed, &mut tally);
+            if let Verdict::Differ(why) | Verdict::Refused(why) = verdict {
+                failures.push(format!("{}: {why}", path.display()));
+            }
+        }
+    }
+    report!("{calls} calls of golden programs: {tally:?}");
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(calls > 300, "only {calls} calls");
 }
 
 /// Plants a bug in a program where it fits; true if the comparison notices.

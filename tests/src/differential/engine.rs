@@ -5,6 +5,7 @@ use super::layout::Layout;
 use super::oracle::{Oracle, Reference};
 use crate::generate::{Case, Sizes, inputs, special};
 use crate::programs::from_memory;
+use cranelift_entity::EntityRef;
 use fastrand::Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tcc::{CallOptions, Compilation, Compiler, Error, Executable};
@@ -13,7 +14,7 @@ use tcc_ir::eval::{
     Expansions, Machine, Stop, Tensor, Tensors, Value, bind_sizes, interpret, run_program,
 };
 use tcc_ir::graph::sizes::free_sizes;
-use tcc_ir::graph::{Checked, Function, Module, Role, check};
+use tcc_ir::graph::{Checked, Function, Module, Role, Size, check};
 use tcc_ir::int::Symbol;
 use tcc_ir::span::Sources;
 use tcc_ir::text::read_module;
@@ -107,24 +108,65 @@ pub fn random_runs(f: &Function, seed: u64, count: usize) -> Vec<Run> {
     let mut rng = Rng::with_seed(seed);
     (0..count)
         .map(|_| {
-            let sizes: Sizes = f.sizes.values().map(|s| (s.name.clone(), rng.i64(0..10))).collect();
-            let value = |s: Symbol| match s {
-                Symbol::Size(s) => f.sizes.get(s).map_or(0, |s| sizes[&s.name]),
-                Symbol::Var(_) => 0,
-            };
-            let values = f.params.iter().map(|p| {
-                let t = &f.tensors[*p];
-                let extents = t.shape.iter().map(|e| e.eval(&value).unwrap_or(0).max(0) as usize);
-                let shape: Vec<usize> = extents.collect();
-                let count = shape.iter().product();
-                let scalars: Vec<Scalar> =
-                    (0..count).map(|_| ordinary(&mut rng, t.dtype)).collect();
-                (t.name.clone(), Tensor::from_scalars(&Machine, t.dtype, &shape, &scalars))
-            });
-            let values = values.collect();
-            (sizes, values)
+            let sizes = f.sizes.values().map(|s| (s.name.clone(), rng.i64(0..10))).collect();
+            run_at(f, &mut rng, sizes)
         })
         .collect()
+}
+
+/// Calls at random sizes that satisfy the declared facts, and at each 0 and 1 that they allow.
+pub fn edge_runs(f: &Function, seed: u64, count: usize) -> Vec<Run> {
+    let mut rng = Rng::with_seed(seed);
+    let mut fixed: Vec<Option<(String, i64)>> = vec![None; count];
+    for s in f.sizes.values() {
+        fixed.extend([0, 1].map(|v| Some((s.name.clone(), v))));
+    }
+    let mut runs = Vec::new();
+    for fixed in fixed {
+        let draws = (0..1000).map(|_| {
+            let draw = |s: &Size| match &fixed {
+                Some((name, v)) if *name == s.name => *v,
+                _ => rng.i64(0..7),
+            };
+            f.sizes.values().map(draw).collect::<Vec<i64>>()
+        });
+        let allowed = draws.into_iter().find(|values| {
+            f.facts.iter().all(|fact| {
+                let value = |s: Symbol| match s {
+                    Symbol::Size(s) => values.get(s.index()).copied().unwrap_or(0),
+                    Symbol::Var(_) => 0,
+                };
+                match (fact.lhs.eval(&value), fact.rhs.eval(&value)) {
+                    (Ok(a), Ok(b)) => fact.comparison.holds(a.cmp(&b)),
+                    _ => false,
+                }
+            })
+        });
+        if let Some(values) = allowed {
+            let sizes = f.sizes.values().map(|s| s.name.clone()).zip(values).collect();
+            runs.push(run_at(f, &mut rng, sizes));
+        }
+    }
+    runs
+}
+
+/// A call at these sizes with random inputs.
+fn run_at(f: &Function, rng: &mut Rng, sizes: Sizes) -> Run {
+    let value = |s: Symbol| match s {
+        Symbol::Size(s) => f.sizes.get(s).map_or(0, |s| sizes[&s.name]),
+        Symbol::Var(_) => 0,
+    };
+    let mut values = Tensors::default();
+    for p in &f.params {
+        let t = &f.tensors[*p];
+        let extents = t.shape.iter().map(|e| e.eval(&value).unwrap_or(0).max(0) as usize);
+        let shape: Vec<usize> = extents.collect();
+        let count = shape.iter().product();
+        let scalars: Vec<Scalar> = (0..count).map(|_| ordinary(rng, t.dtype)).collect();
+        let tensor = Tensor::from_scalars(&Machine, t.dtype, &shape, &scalars);
+        values.insert(t.name.clone(), tensor);
+    }
+    (sizes, values)
 }
 
 fn ordinary(rng: &mut Rng, dtype: DType) -> Scalar {

@@ -15,8 +15,8 @@ mod shrink;
 
 pub use compare::{Difference, Tally, identical, within_bounds};
 pub use engine::{
-    Run, Subject, Verdict, Way, compare as compare_lowered, execute, judge, random_runs, read,
-    reference, runs_of, show, stop_code,
+    Run, Subject, Verdict, Way, compare as compare_lowered, edge_runs, execute, judge, random_runs,
+    read, reference, runs_of, show, stop_code,
 };
 pub use layout::Layout;
 pub use mutate::Bug;
