@@ -71,9 +71,11 @@ impl Error {
     }
 
     pub(crate) fn pass(failure: Failure) -> Error {
-        if failure.code == Code::Limit {
-            let d = Diagnostic::plain(Code::Limit, failure.message)
-                .help("the sizes are too large: products of extents must fit in 64 bits");
+        if failure.code != Code::Internal {
+            let mut d = Diagnostic::plain(failure.code, failure.message);
+            if failure.code == Code::Limit {
+                d = d.help("the sizes are too large: products of extents must fit in 64 bits");
+            }
             return Error::source(d.into(), Sources::default());
         }
         Error::Internal(Box::new(failure))

@@ -77,7 +77,8 @@ pub enum Moment<'a> {
 pub struct Failure {
     /// The pass.
     pub pass: &'static str,
-    /// What it is: [`Code::Limit`] if the program outgrew a limit, otherwise a bug.
+    /// What it is: [`Code::Limit`] if the program outgrew a limit, [`Code::Schedule`] if a schedule is
+    /// not legal, otherwise a bug.
     pub code: Code,
     /// The panic's message or the verifier's findings.
     pub message: String,
@@ -188,11 +189,12 @@ fn apply(
     }
 }
 
-/// What the verifier found; a program that only outgrew a limit in a pass is no sign of a bug.
+/// What the verifier found; a program that only outgrew a limit in a pass, or a schedule that is
+/// refused, is no sign of a bug.
 fn findings(d: &Diagnostics) -> (Code, String) {
-    let mut mistakes = d.0.iter().filter(|d| !d.code.is_warning());
-    let limit = mistakes.all(|d| d.code == Code::Limit);
-    let code = if limit { Code::Limit } else { Code::Internal };
+    let only = |code: Code| d.0.iter().all(|d| d.code.is_warning() || d.code == code);
+    let known = [Code::Limit, Code::Schedule].into_iter().find(|code| only(*code));
+    let code = known.unwrap_or(Code::Internal);
     let lines: Vec<String> = d.0.iter().map(|d| format!("{}: {}", d.code, d.message)).collect();
     (code, lines.join("\n"))
 }

@@ -113,8 +113,8 @@ impl From<RunError> for Failure {
 
 /// A failed pass: writes a text that replays it.
 pub(crate) fn reproducer(f: &pipeline::Failure) -> Failure {
-    if f.code == Code::Limit {
-        return Failure::new(Code::Limit, format!("in the pass `{}`: {}", f.pass, f.message));
+    if f.code != Code::Internal {
+        return Failure::new(f.code, format!("in the pass `{}`: {}", f.pass, f.message));
     }
     let message = format!("the pass `{}` failed: {}", f.pass, f.message);
     let text = f.reproducer();

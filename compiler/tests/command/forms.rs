@@ -144,3 +144,16 @@ fn reproducers_replay_their_passes() {
     let passes: Vec<&str> = outcome.err.lines().filter_map(|l| l.split(" ms  ").nth(1)).collect();
     assert_eq!(passes, ["cse", "dce", "lower{strided=true,vectorize=true}", "total"]);
 }
+
+// spec: D1
+#[test]
+fn a_refused_schedule_is_no_bug_of_tcc() {
+    let text = "kernel copy(X: f32[T]) -> (Y: f32[T]) {\n    for t in T {\n        block copy(a = t) {\n            \
+                Y[a] = X[a]\n        }\n    }\n}\n\nschedule copy {\n    to, ti = split(t, 0)\n}\n";
+    let s = Sandbox::with("k.tir", text);
+    let got = s.tcc(&["opt", "k.tir", "--passes", "schedule"]);
+    assert_eq!(got.code, Some(1), "{}", got.err);
+    assert!(got.err.starts_with("error[E-SCHEDULE]: "), "{}", got.err);
+    assert!(got.err.contains("the factor 0 is not positive"), "{}", got.err);
+    assert_eq!(s.names(), ["k.tir"], "no reproducer is written");
+}
