@@ -77,8 +77,8 @@ pub enum Moment<'a> {
 pub struct Failure {
     /// The pass.
     pub pass: &'static str,
-    /// What it is: [`Code::Limit`] if the program outgrew a limit, [`Code::Schedule`] if a schedule is
-    /// not legal, otherwise a bug.
+    /// What it is: [`Code::Limit`] if the program outgrew a limit, [`Code::Schedule`] if a schedule
+    /// is not legal, otherwise a bug.
     pub code: Code,
     /// The panic's message or the verifier's findings.
     pub message: String,

@@ -133,8 +133,8 @@ fn compiled_single_precision_tables() {
     check_all(|func, expansions| check_compiled_table(func, DType::F32, expansions));
 }
 
-/// Distance between the `f32` arguments of compiled code: `TCC_SCALAR_STRIDE`, or a prime that gives
-/// about 2 million arguments. The heavy run is
+/// Distance between the `f32` arguments of compiled code: `TCC_SCALAR_STRIDE`, or a prime that
+/// gives about 2 million arguments. The heavy run is
 /// `TCC_SCALAR_STRIDE=13 cargo test --release -p tcc-tests --test scalar_functions`.
 fn stride() -> usize {
     std::env::var("TCC_SCALAR_STRIDE").ok().and_then(|v| v.parse().ok()).unwrap_or(2003)
