@@ -393,6 +393,14 @@ TABLE = {
         run("depthwise", {"X": rand(62, 1, 3, 4, 3), "F": rand(63, 3, 1, 3, 3)},
             conv(1, 1, 1, 3)),
     ],
+    "std/conv1d_grouped": [
+        run("main", {"X": rand(160, 2, 6, 7), "F": rand(161, 4, 3, 3)}, conv(2, 1, 1, 2)),
+        run("depthwise", {"X": rand(162, 1, 3, 5), "F": rand(163, 3, 1, 3)}, conv(1, 1, 1, 3)),
+    ],
+    "std/conv3d_grouped": [
+        run("main", {"X": rand(164, 1, 4, 3, 4, 3), "F": rand(165, 2, 2, 2, 3, 2)},
+            conv(1, 1, 1, 2)),
+    ],
     "std/conv3d": [
         run("main", {"X": rand(64, 1, 2, 5, 4, 3), "F": rand(65, 3, 2, 3, 2, 2)}, conv(2, 1, 1)),
     ],
