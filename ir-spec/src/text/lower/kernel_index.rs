@@ -1,6 +1,7 @@
 //! Names, integer expressions and subscripts of kernels.
 
 use super::constant::Constant;
+use super::integer::{self, IntScope};
 use super::kernel::KernelCx;
 use super::{Reported, unknown_name};
 use crate::TensorId;
@@ -8,8 +9,25 @@ use crate::diag::{Code, Diagnostic};
 use crate::int::IntExpr;
 use crate::scalar::Subscript;
 use crate::span::Span;
-use crate::text::ast::{self, ExprKind, ProductOp, Sub};
+use crate::text::ast::{self, Sub};
 use tcc_abi::DType;
+
+impl IntScope for KernelCx<'_> {
+    fn int_name(&mut self, name: &str, span: Span) -> Result<Option<IntExpr>, Reported> {
+        if self.buffer_named(name).is_some() {
+            return Ok(None);
+        }
+        self.symbol(name, span).map(Some)
+    }
+
+    fn int_literal(&mut self, text: &str, span: Span) -> Result<Constant, Reported> {
+        self.literal(text, span)
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) -> Reported {
+        self.error(diagnostic)
+    }
+}
 
 impl KernelCx<'_> {
     /// The buffer of this name.
@@ -87,55 +105,7 @@ impl KernelCx<'_> {
 
     /// An integer expression, `None` if it depends on data; `/` and `%` floor.
     fn int(&mut self, e: &ast::Expr) -> Result<Option<IntExpr>, Reported> {
-        Ok(Some(match &e.kind {
-            ExprKind::Int(text) => match self.literal(text, e.span)?.as_int() {
-                Some(i) => i,
-                None => {
-                    let d = Diagnostic::new(Code::Limit, e.span, "the number exceeds 64 bits");
-                    return Err(self.error(d));
-                }
-            },
-            ExprKind::Name(name) if self.buffer_named(name).is_some() => return Ok(None),
-            ExprKind::Name(name) => self.symbol(name, e.span)?,
-            ExprKind::Paren(inner) => return self.int(inner),
-            ExprKind::Neg(inner) => match self.int(inner)? {
-                Some(i) => -i,
-                None => return Ok(None),
-            },
-            ExprKind::Sum(terms) => {
-                let mut sum = IntExpr::default();
-                for (negative, term) in terms {
-                    let Some(t) = self.int(term)? else { return Ok(None) };
-                    sum = if *negative { sum - t } else { sum + t };
-                }
-                sum
-            }
-            ExprKind::Product(factors) => {
-                let mut product = IntExpr::constant(1);
-                for (op, factor) in factors {
-                    let Some(f) = self.int(factor)? else { return Ok(None) };
-                    if *op != ProductOp::Mul && f.as_constant() == Some(0) {
-                        let d = Diagnostic::new(Code::Oob, factor.span, "division by zero");
-                        return Err(self.error(d));
-                    }
-                    product = match op {
-                        ProductOp::Mul => product * f,
-                        ProductOp::Div => product.div(&f),
-                        ProductOp::Rem => product.modulo(&f),
-                    };
-                }
-                product
-            }
-            ExprKind::Call { name, args, .. } => match (name.text.as_str(), args.as_slice()) {
-                ("min" | "max", [a, b]) => match (self.int(a)?, self.int(b)?) {
-                    (Some(a), Some(b)) if name.text == "min" => a.minimum(&b),
-                    (Some(a), Some(b)) => a.maximum(&b),
-                    _ => return Ok(None),
-                },
-                _ => return Ok(None),
-            },
-            _ => return Ok(None),
-        }))
+        integer::read(self, e)
     }
 
     /// A variable or size.

@@ -14,6 +14,7 @@ mod emit;
 mod function;
 mod hir;
 mod index;
+mod integer;
 mod item;
 mod kernel;
 mod kernel_index;

@@ -4,13 +4,14 @@ use super::constant::{self, Constant};
 use super::function::Binding;
 use super::hir::{Hir, HirKind, HirRead, HirSub, ReduceOp, Shared};
 use super::index::AccessUse;
+use super::integer::{self, IntScope};
 use super::statement::StatementCx;
 use super::{Reported, unknown_name};
 use crate::diag::{Code, Diagnostic};
 use crate::int::IntExpr;
 use crate::scalar::{Func, Signature};
 use crate::span::Span;
-use crate::text::ast::{self, Expr, ExprKind, ProductOp, Sub};
+use crate::text::ast::{self, Expr, ExprKind, Sub};
 use crate::{TensorId, VarId};
 use std::rc::Rc;
 use tcc_abi::DType;
@@ -20,6 +21,42 @@ use tcc_abi::DType;
 pub(super) struct Cover {
     /// A guard excludes positions.
     pub(super) guarded: bool,
+}
+
+impl IntScope for StatementCx<'_, '_> {
+    fn int_name(&mut self, name: &str, span: Span) -> Result<Option<IntExpr>, Reported> {
+        if self.locals.contains_key(name) {
+            return Ok(None);
+        }
+        if let Some(size) = self.function.function.size_by_name(name) {
+            return Ok(Some(size.into()));
+        }
+        match self.function.binding(name, self.writes(name)) {
+            Some(Binding::Tensor(t)) => {
+                let rank = self.function.function.tensors.get(t).map_or(0, |t| t.shape.len());
+                if rank > 0 {
+                    let d = Diagnostic::new(
+                        Code::Name,
+                        span,
+                        format!("`{name}` is a tensor of rank {rank} and cannot be an index"),
+                    )
+                    .help("rename the index, or write the tensor's subscripts");
+                    return Err(self.error(d));
+                }
+                Ok(None)
+            }
+            Some(Binding::Failed) => Err(Reported),
+            None => Ok(Some(self.indices.get_or_add(name, span).into())),
+        }
+    }
+
+    fn int_literal(&mut self, text: &str, span: Span) -> Result<Constant, Reported> {
+        self.literal(text, span)
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) -> Reported {
+        self.error(diagnostic)
+    }
 }
 
 impl StatementCx<'_, '_> {
@@ -298,80 +335,7 @@ impl StatementCx<'_, '_> {
 
     /// An integer expression of indices, sizes and integers; `None` if it depends on data.
     pub(super) fn int_expr(&mut self, e: &Expr) -> Result<Option<IntExpr>, Reported> {
-        Ok(Some(match &e.kind {
-            ExprKind::Int(text) => match self.literal(text, e.span)?.as_int() {
-                Some(i) => i,
-                None => {
-                    let d = Diagnostic::new(Code::Limit, e.span, "the number exceeds 64 bits");
-                    return Err(self.error(d));
-                }
-            },
-            ExprKind::Name(name) => return self.int_name(name, e.span),
-            ExprKind::Paren(inner) => return self.int_expr(inner),
-            ExprKind::Neg(inner) => match self.int_expr(inner)? {
-                Some(i) => -i,
-                None => return Ok(None),
-            },
-            ExprKind::Sum(terms) => {
-                let mut sum = IntExpr::default();
-                for (negative, term) in terms {
-                    let Some(t) = self.int_expr(term)? else { return Ok(None) };
-                    sum = if *negative { sum - t } else { sum + t };
-                }
-                sum
-            }
-            ExprKind::Product(factors) => {
-                let mut product = IntExpr::constant(1);
-                for (op, factor) in factors {
-                    let Some(f) = self.int_expr(factor)? else { return Ok(None) };
-                    if *op != ProductOp::Mul && f.as_constant() == Some(0) {
-                        let d = Diagnostic::new(Code::Oob, factor.span, "division by zero");
-                        return Err(self.error(d));
-                    }
-                    product = match op {
-                        ProductOp::Mul => product * f,
-                        ProductOp::Div => product.div(&f),
-                        ProductOp::Rem => product.modulo(&f),
-                    };
-                }
-                product
-            }
-            ExprKind::Call { name, args, .. } => match (name.text.as_str(), args.as_slice()) {
-                ("min" | "max", [a, b]) => match (self.int_expr(a)?, self.int_expr(b)?) {
-                    (Some(a), Some(b)) if name.text == "min" => a.minimum(&b),
-                    (Some(a), Some(b)) => a.maximum(&b),
-                    _ => return Ok(None),
-                },
-                _ => return Ok(None),
-            },
-            _ => return Ok(None),
-        }))
-    }
-
-    fn int_name(&mut self, name: &str, span: Span) -> Result<Option<IntExpr>, Reported> {
-        if self.locals.contains_key(name) {
-            return Ok(None);
-        }
-        if let Some(size) = self.function.function.size_by_name(name) {
-            return Ok(Some(size.into()));
-        }
-        match self.function.binding(name, self.writes(name)) {
-            Some(Binding::Tensor(t)) => {
-                let rank = self.function.function.tensors.get(t).map_or(0, |t| t.shape.len());
-                if rank > 0 {
-                    let d = Diagnostic::new(
-                        Code::Name,
-                        span,
-                        format!("`{name}` is a tensor of rank {rank} and cannot be an index"),
-                    )
-                    .help("rename the index, or write the tensor's subscripts");
-                    return Err(self.error(d));
-                }
-                Ok(None)
-            }
-            Some(Binding::Failed) => Err(Reported),
-            None => Ok(Some(self.indices.get_or_add(name, span).into())),
-        }
+        integer::read(self, e)
     }
 
     /// `sum[k | p](e)`
