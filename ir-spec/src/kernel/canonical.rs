@@ -4,10 +4,8 @@
 //! those of buffers, loops and lets throughout the kernel, those of a block's variables within the
 //! block.
 
-use super::{Block, For, Kernel, Repeat, Stmt, Store};
-use crate::int::{IntExpr, Symbol};
+use super::{Block, Kernel, Rename};
 use crate::program::Program;
-use crate::scalar::{Expr, Read, Subscript};
 use crate::{TensorId, VarId};
 use cranelift_entity::packed_option::ReservedValue;
 use cranelift_entity::{PrimaryMap, SecondaryMap};
@@ -35,6 +33,7 @@ fn rebuild(kernel: &Kernel, rename: bool) -> Kernel {
         symbols: SecondaryMap::with_default(VarId::reserved_value()),
         names,
         used: IndexSet::new(),
+        held: Vec::new(),
     };
     let params = kernel.params.iter().map(|t| c.buffer(*t)).collect();
     let results = kernel.results.iter().map(|t| c.buffer(*t)).collect();
@@ -90,6 +89,8 @@ struct Canonical<'a> {
     names: IndexSet<String>,
     /// Names given so far, but for those of block variables.
     used: IndexSet<String>,
+    /// Names of the variables of the block being copied.
+    held: Vec<String>,
 }
 
 impl Canonical<'_> {
@@ -115,8 +116,10 @@ impl Canonical<'_> {
         self.tensors[t] = new;
         new
     }
+}
 
-    fn var(&mut self, v: VarId) -> VarId {
+impl Rename for Canonical<'_> {
+    fn declare_var(&mut self, v: VarId) -> VarId {
         let old = self.old.vars.get(v).map_or("", String::as_str);
         let name = self.named(old, &|n| self.names.contains(n) || self.used.contains(n));
         self.used.insert(name.clone());
@@ -125,93 +128,42 @@ impl Canonical<'_> {
         new
     }
 
-    fn int(&self, e: &IntExpr) -> IntExpr {
-        e.substitute(&|s| match s {
-            Symbol::Var(v) => Some(self.symbols[v].into()),
-            Symbol::Size(_) => None,
-        })
+    fn declare_buffer(&mut self, t: TensorId) -> TensorId {
+        self.buffer(t)
     }
 
-    fn expr(&self, e: &Expr) -> Expr {
-        e.rewrite(&|i| self.int(i), &mut |e| match e {
-            Expr::Read(r) => {
-                let tensor = self.tensors[r.tensor];
-                Expr::Read(Box::new(Read { tensor, ..*r }))
-            }
-            Expr::Contiguous(t) => Expr::Contiguous(self.tensors[t]),
-            other => other,
-        })
-    }
-
-    fn body(&mut self, body: &[Stmt]) -> Vec<Stmt> {
-        body.iter().map(|s| self.stmt(s)).collect()
-    }
-
-    fn stmt(&mut self, s: &Stmt) -> Stmt {
-        match s {
-            Stmt::For(f) => {
-                let (lo, hi) = (self.int(&f.lo), self.int(&f.hi));
-                let var = self.var(f.var);
-                Stmt::For(For { var, lo, hi, kind: f.kind, body: self.body(&f.body) })
-            }
-            Stmt::Block(b) => Stmt::Block(self.block(b)),
-            Stmt::If { condition, then, otherwise } => Stmt::If {
-                condition: self.expr(condition),
-                then: self.body(then),
-                otherwise: self.body(otherwise),
-            },
-            Stmt::Let { var, value } => {
-                let value = self.int(value);
-                Stmt::Let { var: self.var(*var), value }
-            }
-            Stmt::Alloc(t) => Stmt::Alloc(self.buffer(*t)),
-            Stmt::Repeat(r) => {
-                let limit = self.int(&r.limit);
-                let var = self.var(r.var);
-                let until = self.expr(&r.until);
-                let body = self.body(&r.body);
-                Stmt::Repeat(Repeat { var, limit, until, must_converge: r.must_converge, body })
-            }
-        }
-    }
-
-    fn block(&mut self, b: &Block) -> Block {
-        let values: Vec<IntExpr> = b.iters.iter().map(|(_, e)| self.int(e)).collect();
+    fn enter_block(&mut self, b: &Block) -> Vec<VarId> {
         let mut own: IndexSet<String> = b.lets.iter().map(|(t, _)| name_of(self.old, *t)).collect();
-        let (mut iters, mut held) = (Vec::new(), Vec::new());
-        for ((v, _), value) in b.iters.iter().zip(values) {
+        let mut vars = Vec::new();
+        for (v, _) in &b.iters {
             let old = self.old.vars.get(*v).map_or("", String::as_str);
             let name = self.named(old, &|n| self.names.contains(n) || own.contains(n));
             own.insert(name.clone());
             if self.used.insert(name.clone()) {
-                held.push(name.clone());
+                self.held.push(name.clone());
             }
             let new = self.vars.push(name);
             self.symbols[*v] = new;
-            iters.push((new, value));
+            vars.push(new);
         }
-        let guard = b.guard.as_ref().map(|g| self.expr(g));
-        let mut lets = Vec::new();
-        for (t, e) in &b.lets {
-            let e = self.expr(e);
-            lets.push((self.buffer(*t), e));
+        vars
+    }
+
+    fn declare_let(&mut self, t: TensorId) -> TensorId {
+        self.buffer(t)
+    }
+
+    fn leave_block(&mut self) {
+        for name in self.held.drain(..) {
+            self.used.swap_remove(&name);
         }
-        let int = |i: &IntExpr| self.int(i);
-        let subscripts = b.store.subscripts.iter().map(|s| match s {
-            Subscript::Affine(i) => Subscript::Affine(int(i)),
-            Subscript::Data(e) => Subscript::Data(self.expr(e)),
-        });
-        let store = Store {
-            buffer: self.tensors[b.store.buffer],
-            subscripts: subscripts.collect(),
-            update: b.store.update,
-            value: self.expr(&b.store.value),
-            drop: b.store.drop,
-        };
-        let init = b.init.as_ref().map(|e| self.expr(e));
-        held.iter().for_each(|name| {
-            self.used.swap_remove(name);
-        });
-        Block { name: b.name.clone(), iters, guard, init, lets, store }
+    }
+
+    fn var(&self, v: VarId) -> VarId {
+        self.symbols[v]
+    }
+
+    fn tensor(&self, t: TensorId) -> TensorId {
+        self.tensors[t]
     }
 }

@@ -14,11 +14,13 @@ mod canonical;
 mod names;
 mod print;
 pub mod regions;
+mod rename;
 pub mod verify;
 
 pub use canonical::{canonical, canonical_program, renumbered};
 pub use names::KernelNames;
 pub use print::print_kernel;
+pub use rename::Rename;
 pub use verify::{verify, verify_lowered};
 
 use crate::graph::{Fact, Size};

@@ -3,9 +3,9 @@
 use super::nest::is_free;
 use cranelift_entity::SecondaryMap;
 use cranelift_entity::packed_option::PackedOption;
-use tcc_ir::int::{IntExpr, Symbol};
-use tcc_ir::kernel::{Block, For, Kernel, Repeat, Stmt, Store};
-use tcc_ir::scalar::{Expr, Read};
+use tcc_ir::int::IntExpr;
+use tcc_ir::kernel::{Block, Buffer, For, Kernel, Rename, Repeat, Stmt};
+use tcc_ir::scalar::Expr;
 use tcc_ir::{TensorId, VarId};
 
 /// The statements with a variable of the loops around them replaced.
@@ -67,109 +67,50 @@ struct Copier<'a> {
 }
 
 impl Copier<'_> {
-    /// A new variable in place of one that the copy declares.
-    fn var(&mut self, v: VarId, renamed: bool) -> VarId {
-        let old = self.k.vars.get(v).cloned().unwrap_or_default();
-        let name = if renamed { fresh_name(self.k, &format!("{old}{}", self.suffix)) } else { old };
+    fn new_var(&mut self, v: VarId, name: String) -> VarId {
         let new = self.k.vars.push(name);
         self.vars[v] = new.into();
         new
     }
 
-    fn buffer(&mut self, t: TensorId, renamed: bool) -> TensorId {
-        let Some(mut b) = self.k.buffers.get(t).cloned() else { return t };
-        if renamed {
-            b.name = fresh_name(self.k, &format!("{}{}", b.name, self.suffix));
-        }
+    fn new_buffer(&mut self, t: TensorId, b: Buffer) -> TensorId {
         let new = self.k.buffers.push(b);
         self.tensors[t] = new.into();
         new
     }
 
+    fn name_of(&self, v: VarId) -> String {
+        self.k.vars.get(v).cloned().unwrap_or_default()
+    }
+}
+
+impl Rename for Copier<'_> {
+    fn declare_var(&mut self, v: VarId) -> VarId {
+        let name = fresh_name(self.k, &format!("{}{}", self.name_of(v), self.suffix));
+        self.new_var(v, name)
+    }
+
+    fn declare_buffer(&mut self, t: TensorId) -> TensorId {
+        let Some(mut b) = self.k.buffers.get(t).cloned() else { return t };
+        b.name = fresh_name(self.k, &format!("{}{}", b.name, self.suffix));
+        self.new_buffer(t, b)
+    }
+
+    /// Names inside of a block may stand in others too.
+    fn enter_block(&mut self, b: &Block) -> Vec<VarId> {
+        b.iters.iter().map(|(v, _)| self.new_var(*v, self.name_of(*v))).collect()
+    }
+
+    fn declare_let(&mut self, t: TensorId) -> TensorId {
+        let Some(b) = self.k.buffers.get(t).cloned() else { return t };
+        self.new_buffer(t, b)
+    }
+
+    fn var(&self, v: VarId) -> VarId {
+        self.vars[v].expand().unwrap_or(v)
+    }
+
     fn tensor(&self, t: TensorId) -> TensorId {
         self.tensors[t].expand().unwrap_or(t)
-    }
-
-    fn int(&self, e: &IntExpr) -> IntExpr {
-        e.substitute(&|s| match s {
-            Symbol::Var(v) => self.vars[v].expand().map(IntExpr::from),
-            Symbol::Size(_) => None,
-        })
-    }
-
-    fn expr(&self, e: &Expr) -> Expr {
-        e.rewrite(&|i| self.int(i), &mut |e| match e {
-            Expr::Read(r) => Expr::Read(Box::new(Read { tensor: self.tensor(r.tensor), ..*r })),
-            Expr::Contiguous(t) => Expr::Contiguous(self.tensor(t)),
-            other => other,
-        })
-    }
-
-    fn body(&mut self, body: &[Stmt]) -> Vec<Stmt> {
-        body.iter().map(|s| self.stmt(s)).collect()
-    }
-
-    fn stmt(&mut self, s: &Stmt) -> Stmt {
-        match s {
-            Stmt::For(f) => {
-                let (lo, hi) = (self.int(&f.lo), self.int(&f.hi));
-                let var = self.var(f.var, true);
-                Stmt::For(For { var, lo, hi, kind: f.kind, body: self.body(&f.body) })
-            }
-            Stmt::Block(b) => Stmt::Block(self.block(b)),
-            Stmt::If { condition, then, otherwise } => Stmt::If {
-                condition: self.expr(condition),
-                then: self.body(then),
-                otherwise: self.body(otherwise),
-            },
-            Stmt::Let { var, value } => {
-                let value = self.int(value);
-                Stmt::Let { var: self.var(*var, true), value }
-            }
-            Stmt::Alloc(t) => Stmt::Alloc(self.buffer(*t, true)),
-            Stmt::Repeat(r) => {
-                let limit = self.int(&r.limit);
-                let var = self.var(r.var, true);
-                let body = self.body(&r.body);
-                let until = self.expr(&r.until);
-                Stmt::Repeat(Repeat { var, limit, until, must_converge: r.must_converge, body })
-            }
-        }
-    }
-
-    fn block(&mut self, b: &Block) -> Block {
-        let values: Vec<IntExpr> = b.iters.iter().map(|(_, e)| self.int(e)).collect();
-        let vars: Vec<VarId> = b.iters.iter().map(|(v, _)| self.var(*v, false)).collect();
-        let guard = b.guard.as_ref().map(|g| self.expr(g));
-        let mut lets = Vec::new();
-        for (t, e) in &b.lets {
-            let e = self.expr(e);
-            lets.push((self.buffer(*t, false), e));
-        }
-        let subscripts = b.store.subscripts.iter();
-        let store = Store {
-            buffer: self.tensor(b.store.buffer),
-            subscripts: subscripts
-                .map(|s| match s {
-                    tcc_ir::scalar::Subscript::Affine(i) => {
-                        tcc_ir::scalar::Subscript::Affine(self.int(i))
-                    }
-                    tcc_ir::scalar::Subscript::Data(e) => {
-                        tcc_ir::scalar::Subscript::Data(self.expr(e))
-                    }
-                })
-                .collect(),
-            update: b.store.update,
-            value: self.expr(&b.store.value),
-            drop: b.store.drop,
-        };
-        Block {
-            name: b.name.clone(),
-            iters: vars.into_iter().zip(values).collect(),
-            guard,
-            init: b.init.as_ref().map(|e| self.expr(e)),
-            lets,
-            store,
-        }
     }
 }
