@@ -25,7 +25,7 @@ mod jit;
 mod object;
 
 pub use backend::{BackendError, Target};
-pub use driver::{Compilation, Compiler, Cost, Stage, diagnose};
+pub use driver::{Compilation, Compiler, Cost, Diagnosis, Stage, diagnose};
 pub use einsum::{Einsum, einsum};
 pub use error::{Error, SourceError};
 pub use executable::Executable;

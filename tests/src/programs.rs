@@ -76,7 +76,7 @@ pub fn from_memory(t: &Memory) -> Tensor<f64> {
 
 /// A way to call compiled code.
 pub type Run<'r> =
-    dyn Fn(&[tcc::TensorView<'_>], &CallOptions<'_>) -> Result<Vec<Memory>, String> + 'r;
+    dyn Fn(&[tcc::TensorView<'_>], &CallOptions<'_>) -> Result<Vec<Memory>, Error> + 'r;
 
 /// Runs compiled code on interpreter tensors; the answer names every result, and every `inout`
 /// parameter with its new value.
@@ -88,7 +88,8 @@ pub fn run_compiled(
 ) -> Result<Tensors<f64>, String> {
     let memory = memory_of(f, inputs);
     let views: Vec<_> = memory.iter().map(Memory::view).collect();
-    let results = run(&views, &CallOptions { sizes, ..CallOptions::default() })?;
+    let results = run(&views, &CallOptions { sizes, ..CallOptions::default() })
+        .map_err(|e| format!("{}: {e}", e.code()))?;
     Ok(result_names(f).into_iter().zip(results.iter().map(from_memory)).collect())
 }
 
@@ -114,10 +115,7 @@ pub fn run_jit(
     sizes: &[(&str, i64)],
 ) -> Result<Tensors<f64>, String> {
     let executable = compile(checked, f).map_err(|e| e.to_string())?;
-    let run = |views: &[tcc::TensorView<'_>], options: &CallOptions<'_>| {
-        executable.run_with(views, options).map_err(|e| format!("{}: {e}", e.code()))
-    };
-    run_compiled(&run, f, inputs, sizes)
+    run_compiled(&|views, options| executable.run_with(views, options), f, inputs, sizes)
 }
 
 /// Runs a function from an image that went through bytes.
@@ -132,8 +130,5 @@ pub fn run_image(
     let image = compilation.and_then(|c| c.image()).map_err(|e| e.to_string())?;
     let image = tcc::Image::from_bytes(&image.to_bytes()).map_err(|e| e.to_string())?;
     let executable = tcc_runtime::Executable::load(image).map_err(|e| e.to_string())?;
-    let run = |views: &[tcc::TensorView<'_>], options: &CallOptions<'_>| {
-        executable.run_with(views, options).map_err(|e| format!("{}: {e}", e.code()))
-    };
-    run_compiled(&run, f, inputs, sizes)
+    run_compiled(&|views, options| Ok(executable.run_with(views, options)?), f, inputs, sizes)
 }

@@ -65,8 +65,7 @@ fn run(text: &str, stage: &mut Stage) -> Result<(), String> {
             return Err("formatting twice changes the text again".to_owned());
         }
     }
-    let (found, _) = tcc::diagnose("text", text);
-    if found.has_errors() {
+    if tcc::diagnose("text", text).diagnostics.has_errors() {
         return Ok(());
     }
     *stage = Stage::Checked;

@@ -2,13 +2,9 @@
 
 use super::report::{self, Failure};
 use super::{Form, files};
-use std::fmt::Write;
 use std::path::PathBuf;
-use tcc::{SourceError, diagnose};
+use tcc::{Diagnosis, SourceError, diagnose};
 use tcc_ir::diag::Code;
-use tcc_ir::graph::check;
-use tcc_ir::span::Sources;
-use tcc_ir::text::read_module;
 
 /// Reads programs, lists all mistakes and the facts that follow from subscripts.
 #[derive(clap::Args)]
@@ -29,7 +25,7 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
     for path in &a.files {
         let text = files::read_text(path)?;
         let name = files::source_name(path);
-        let (diagnostics, sources) = diagnose(&name, &text);
+        let Diagnosis { diagnostics, sources, facts } = diagnose(&name, &text);
         if diagnostics.has_errors() {
             let failed = Failure::from(SourceError { diagnostics, sources });
             if let Some(earlier) = failure.replace(failed) {
@@ -38,22 +34,10 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
             continue;
         }
         report::print(&diagnostics, &sources, form);
-        files::print(derived_facts(&name, &text).as_bytes())?;
+        let lines: String = facts.iter().map(|fact| format!("{name}: {fact}\n")).collect();
+        files::print(lines.as_bytes())?;
     }
     failure.map_or(Ok(()), Err)
-}
-
-/// The conditions that calls must meet beyond the declared ones.
-fn derived_facts(name: &str, text: &str) -> String {
-    let mut out = String::new();
-    let Ok((module, _)) = read_module(&mut Sources::default(), name, text) else { return out };
-    let Ok(checked) = check(&module) else { return out };
-    for (f, function) in &module.functions {
-        for fact in checked.derived_facts(f) {
-            let _ = writeln!(out, "{name}: `{f}` needs {}: {}", fact.text(function), fact.origin);
-        }
-    }
-    out
 }
 
 fn explain(word: &str) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ pub(crate) use link::tensor_specs;
 use crate::backend::Target;
 use crate::{Error, Executable};
 use tcc_ir::diag::{Code, Diagnostic, Diagnostics};
-use tcc_ir::graph::{Checked, Module, Node, check};
+use tcc_ir::graph::{Checked, DerivedFact, Module, Node, check};
 use tcc_ir::span::Sources;
 use tcc_ir::text::read_module;
 use tcc_passes::pipeline::{self, DEFAULT, Pipeline};
@@ -38,12 +38,16 @@ pub struct Compiler {
 impl Compiler {
     /// A compiler of code for `target`.
     pub fn new(target: Target) -> Compiler {
-        let pipeline = DEFAULT.join(",").replace("lower", "lower{strided=true}");
+        let mut pipeline =
+            Pipeline::of(DEFAULT).unwrap_or_else(|e| unreachable!("the default passes: {e}"));
+        for step in pipeline.0.iter_mut().filter(|step| step.pass.name == "lower") {
+            step.settings.0.insert("strided", "true");
+        }
         Compiler {
             target,
             function: None,
             source_name: "<text>".to_owned(),
-            pipeline: pipeline.parse().unwrap_or_else(|e| unreachable!("the default passes: {e}")),
+            pipeline,
             verify_each: false,
         }
     }
@@ -202,19 +206,44 @@ fn reachable(mut module: Module, entry: &str) -> Module {
     module
 }
 
-/// The mistakes and warnings of a text, without compiling it.
-pub fn diagnose(name: &str, text: &str) -> (Diagnostics, Sources) {
-    let mut sources = Sources::default();
-    let found = match read_module(&mut sources, name, text) {
-        Err(mistakes) => mistakes,
-        Ok((module, mut found)) => {
-            match check(&module) {
-                Ok(checked) => found.extend(checked.warnings),
-                Err(mistakes) => found.extend(mistakes),
-            }
-            found.sort();
-            found
+/// What a text says of itself without being compiled.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnosis {
+    /// Mistakes and warnings, in the order of the text.
+    pub diagnostics: Diagnostics,
+    /// The texts behind their places.
+    pub sources: Sources,
+    /// Conditions that calls must meet beyond the declared ones, for example
+    /// "`f` needs N >= 1: `X[N-1]` reads axis 0"; none if there are mistakes.
+    pub facts: Vec<String>,
+}
+
+/// Reads and checks a text without compiling it.
+pub fn diagnose(name: &str, text: &str) -> Diagnosis {
+    let mut d = Diagnosis::default();
+    let module = match read_module(&mut d.sources, name, text) {
+        Err(mistakes) => {
+            d.diagnostics = mistakes;
+            return d;
+        }
+        Ok((module, warnings)) => {
+            d.diagnostics = warnings;
+            module
         }
     };
-    (found, sources)
+    match check(&module) {
+        Ok(checked) => {
+            for (name, f) in &module.functions {
+                let facts = checked.derived_facts(name).iter();
+                let line = |fact: &DerivedFact| {
+                    format!("`{name}` needs {}: {}", fact.text(f), fact.origin)
+                };
+                d.facts.extend(facts.map(line));
+            }
+            d.diagnostics.extend(checked.warnings);
+        }
+        Err(mistakes) => d.diagnostics.extend(mistakes),
+    }
+    d.diagnostics.sort();
+    d
 }

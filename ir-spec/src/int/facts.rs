@@ -82,14 +82,14 @@ impl Facts {
         if has_no_negative_part(goal) || self.is_at_least_a_fact(goal) {
             return true;
         }
-        // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from
-        // `16*goal >= -15`.
-        let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
-        let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
         let key = (goal.clone(), depth);
         if let Some(known) = memo.get(&key) {
             return *known;
         }
+        // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from
+        // `16*goal >= -15`.
+        let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
+        let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
         let proved = self.combine(relaxed, depth, memo);
         memo.insert(key, proved);
         proved
