@@ -6,6 +6,7 @@
 //! middle of the outer one, which is exact for triangles. Work under a condition counts as if it
 //! always held.
 
+use cranelift_entity::EntityRef;
 use std::collections::HashMap;
 use tcc_ir::graph::Module;
 use tcc_ir::int::{IntExpr, Symbol};
@@ -87,6 +88,11 @@ impl Counting<'_> {
                 }
                 Stmt::Block(b) => self.flops += times * block(b),
                 Stmt::Alloc(_) => {}
+                Stmt::Intrin(c) => {
+                    let sizes: Vec<i64> = c.sizes().iter().map(|e| self.value(e) as i64).collect();
+                    let size = |s: SizeId| sizes.get(s.index()).copied().unwrap_or(0);
+                    self.flops += times * kernel_cost(&c.intrinsic.kernel, &size).flops;
+                }
             }
         }
     }

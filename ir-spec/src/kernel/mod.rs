@@ -10,6 +10,7 @@
 //! nothing. Arithmetic happens as written, one rounding an operation; `@fma` fuses the product that
 //! feeds a sum.
 
+mod call;
 mod canonical;
 mod names;
 mod print;
@@ -17,9 +18,11 @@ pub mod regions;
 mod rename;
 pub mod verify;
 
+pub use call::{IntrinsicCall, View};
 pub use canonical::{canonical, canonical_program, renumbered};
 pub use names::KernelNames;
 pub use print::print_kernel;
+pub(crate) use print::print_meaning;
 pub use rename::Rename;
 pub use verify::{verify, verify_lowered};
 
@@ -106,6 +109,8 @@ pub enum Stmt {
     Alloc(TensorId),
     /// Runs the body until the condition holds after it, at most `limit` times.
     Repeat(Repeat),
+    /// Calls a function of the runtime on parts of buffers.
+    Intrin(IntrinsicCall),
 }
 
 /// A loop.
@@ -278,7 +283,7 @@ pub fn visit_stmts<'a>(body: &'a [Stmt], visit: &mut dyn FnMut(&'a Stmt)) {
                 visit_stmts(then, visit);
                 visit_stmts(otherwise, visit);
             }
-            Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
+            Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) | Stmt::Intrin(_) => {}
         }
     }
 }

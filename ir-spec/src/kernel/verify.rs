@@ -4,11 +4,16 @@
 //! only, its bindings those of the loops around it; loop bounds are not negative; every affine
 //! access is in bounds for every iteration that the loops run, or has a default; the iterations of
 //! `vectorize` and `parallel` loops are independent; vectorized and unrolled extents, and the
-//! shapes of register buffers, are constants. [`verify_lowered`] adds what a back end needs: no
-//! `init` is left.
+//! shapes of register buffers, are constants; calls of intrinsics fit their declarations.
+//! [`verify_lowered`] adds what a back end needs: no `init` is left.
+
+mod intrinsic;
 
 use super::regions::{is_private, reads, write};
-use super::{Block, For, Kernel, KernelNames, LoopKind, Repeat, Scope, Stmt, Update, visit_blocks};
+use super::{
+    Block, For, IntrinsicCall, Kernel, KernelNames, LoopKind, Repeat, Scope, Stmt, Update,
+    visit_blocks,
+};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, bounds, display};
 use crate::scalar::{Expr, Func, Reducer, Subscript};
@@ -49,6 +54,8 @@ struct Verifier<'a> {
     /// Values of `let` variables, over loop variables and sizes.
     lets: IndexMap<VarId, IntExpr>,
     live: Vec<TensorId>,
+    /// Buffers with strides that a condition around says are without gaps.
+    contiguous: Vec<TensorId>,
     diagnostics: Diagnostics,
 }
 
@@ -68,6 +75,7 @@ impl<'a> Verifier<'a> {
             loops: IndexMap::new(),
             lets: IndexMap::new(),
             live: kernel.arguments().collect(),
+            contiguous: Vec::new(),
             diagnostics: Diagnostics::default(),
         }
     }
@@ -138,10 +146,11 @@ impl<'a> Verifier<'a> {
             Stmt::Block(b) => self.block(b),
             Stmt::If { condition, then, otherwise } => {
                 self.condition(condition);
-                let outer = self.facts.clone();
+                let (outer, gapless) = (self.facts.clone(), self.contiguous.len());
                 self.assume(condition);
                 self.body(then);
                 self.facts = outer;
+                self.contiguous.truncate(gapless);
                 self.body(otherwise);
             }
             Stmt::Let { var, value } => {
@@ -160,15 +169,20 @@ impl<'a> Verifier<'a> {
                 self.condition(&r.until);
                 self.loops.shift_remove(&r.var);
             }
+            Stmt::Intrin(c) => self.intrinsic(c),
         }
     }
 
-    /// Adds the integer comparisons that a condition joins by `&&`.
+    /// Adds what a condition joins by `&&` of comparisons of integers and of `contiguous`.
     fn assume(&mut self, condition: &Expr) {
         for conjunct in condition.operands(Func::And) {
-            if let Expr::Compare(op, a, b) = conjunct {
-                let (a, b) = (self.resolve(a), self.resolve(b));
-                op.as_nonneg(&a, &b).into_iter().for_each(|f| self.facts.add_nonneg(f));
+            match conjunct {
+                Expr::Compare(op, a, b) => {
+                    let (a, b) = (self.resolve(a), self.resolve(b));
+                    op.as_nonneg(&a, &b).into_iter().for_each(|f| self.facts.add_nonneg(f));
+                }
+                Expr::Contiguous(t) => self.contiguous.push(*t),
+                _ => {}
             }
         }
     }
@@ -412,37 +426,9 @@ impl<'a> Verifier<'a> {
     /// Iterations of a vectorized or parallel loop write distinct elements, and read of what they
     /// write only their own.
     fn independence(&mut self, f: &For) {
-        let mut allocated = Vec::new();
-        super::visit_stmts(&f.body, &mut |s| {
-            if let Stmt::Alloc(t) = s {
-                allocated.push(*t);
-            }
-        });
-        let mut inner: IndexMap<VarId, (IntExpr, IntExpr)> = IndexMap::new();
-        super::visit_stmts(&f.body, &mut |s| {
-            if let Stmt::For(g) = s {
-                inner.insert(g.var, (g.lo.clone(), &g.hi - &IntExpr::constant(1)));
-            }
-        });
-        let mut writes: Vec<(TensorId, Vec<IntExpr>)> = Vec::new();
+        let inner = ranges_inside(&f.body);
         let mut problems = Vec::new();
-        visit_blocks(&f.body, &mut |b| {
-            if allocated.contains(&b.store.buffer) {
-                return;
-            }
-            let at = |i: &IntExpr| self.over_loops(b, i);
-            let Some(position) = b
-                .store
-                .subscripts
-                .iter()
-                .map(|s| s.as_affine().map(&at))
-                .collect::<Option<Vec<_>>>()
-            else {
-                problems.push(format!("`{}` scatters in a `{}` loop", b.name, f.kind.name()));
-                return;
-            };
-            writes.push((b.store.buffer, position));
-        });
+        let writes = self.writes(f, &mut problems);
         // Iterations stay apart if some axis separates them.
         let apart = |w: &[IntExpr], other: &[Option<IntExpr>]| {
             w.iter()
@@ -482,9 +468,48 @@ impl<'a> Verifier<'a> {
                     read(r.tensor, r.subscripts.iter().map(at).collect());
                 }
             }
+            Stmt::Intrin(c) => {
+                for v in &c.views {
+                    let position = v.subscripts.iter().map(|e| Some(self.resolve(e)));
+                    read(v.buffer, position.collect());
+                }
+            }
             Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
         });
         problems.into_iter().for_each(|p| self.error(p));
+    }
+
+    /// What the body writes but for its own buffers, over loop variables.
+    fn writes(&self, f: &For, problems: &mut Vec<String>) -> Vec<(TensorId, Vec<IntExpr>)> {
+        let mut allocated = Vec::new();
+        super::visit_stmts(&f.body, &mut |s| {
+            if let Stmt::Alloc(t) = s {
+                allocated.push(*t);
+            }
+        });
+        let mut writes: Vec<(TensorId, Vec<IntExpr>)> = Vec::new();
+        visit_blocks(&f.body, &mut |b| {
+            if allocated.contains(&b.store.buffer) {
+                return;
+            }
+            let at = |s: &Subscript| s.as_affine().map(|i| self.over_loops(b, i));
+            match b.store.subscripts.iter().map(at).collect() {
+                Some(position) => writes.push((b.store.buffer, position)),
+                None => {
+                    problems.push(format!("`{}` scatters in a `{}` loop", b.name, f.kind.name()));
+                }
+            }
+        });
+        visit_calls(&f.body, &mut |c| {
+            if f.kind == LoopKind::Vectorize {
+                let name = &c.intrinsic.name;
+                problems.push(format!("a `vectorize` loop calls the intrinsic `{name}`"));
+            }
+            for v in c.results().filter(|v| !allocated.contains(&v.buffer)) {
+                writes.push((v.buffer, v.subscripts.iter().map(|e| self.resolve(e)).collect()));
+            }
+        });
+        writes
     }
 
     fn over_loops(&self, b: &Block, i: &IntExpr) -> IntExpr {
@@ -519,6 +544,32 @@ impl<'a> Verifier<'a> {
         );
         lo.zip(hi).and_then(|(lo, hi)| (hi - lo).as_constant()).is_some_and(|width| width < c.abs())
     }
+}
+
+/// First and last value of the variables that the body binds.
+fn ranges_inside(body: &[Stmt]) -> IndexMap<VarId, (IntExpr, IntExpr)> {
+    let last = |end: &IntExpr| end - &IntExpr::constant(1);
+    let mut out = IndexMap::new();
+    super::visit_stmts(body, &mut |s| match s {
+        Stmt::For(g) => {
+            out.insert(g.var, (g.lo.clone(), last(&g.hi)));
+        }
+        Stmt::Intrin(c) => {
+            let axes = c.views.iter().flat_map(|v| &v.axes);
+            out.extend(axes.map(|(v, n)| (*v, (IntExpr::constant(0), last(n)))));
+        }
+        _ => {}
+    });
+    out
+}
+
+/// Calls `visit` on every call of an intrinsic.
+fn visit_calls<'a>(body: &'a [Stmt], visit: &mut dyn FnMut(&'a IntrinsicCall)) {
+    super::visit_stmts(body, &mut |s| {
+        if let Stmt::Intrin(c) = s {
+            visit(c);
+        }
+    });
 }
 
 fn some(position: &[IntExpr]) -> Vec<Option<IntExpr>> {

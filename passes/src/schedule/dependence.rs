@@ -21,19 +21,15 @@ pub(super) struct Chain<'a> {
 
 /// One access, its subscripts over loop variables; `None` for what depends on data.
 struct Access<'a> {
-    /// The block; `None` for the condition of an `if` or `repeat`.
+    /// The block; `None` for the condition of an `if` or `repeat` and for an intrinsic.
     block: Option<&'a Block>,
+    /// The name of the block or intrinsic.
+    name: &'a str,
     buffer: TensorId,
     position: Vec<Option<IntExpr>>,
     writes: bool,
     /// How an update combines; `None` for anything else.
     update: Option<Reducer>,
-}
-
-impl Access<'_> {
-    fn name(&self) -> &str {
-        self.block.map_or("if", |b| b.name.as_str())
-    }
 }
 
 /// Refuses an order of the loops that swaps dependent iterations.
@@ -50,8 +46,8 @@ pub(super) fn check(k: &Kernel, chain: &Chain<'_>, order: &[VarId]) -> Result<()
             }
             let names = Names(k);
             return Err(Refusal::Dependence {
-                from: a.name().to_owned(),
-                to: b.name().to_owned(),
+                from: a.name.to_owned(),
+                to: b.name.to_owned(),
                 buffer: k.buffers.get(a.buffer).map_or(String::new(), |b| b.name.clone()),
                 loops: open.iter().map(|v| names.var(*v)).collect(),
             });
@@ -79,6 +75,14 @@ impl Scope {
             }
             Stmt::Let { var, value } => scope.lets.push((*var, value.clone())),
             Stmt::Repeat(r) => scope.rounds.push(r.var),
+            // A call covers its views in any order.
+            Stmt::Intrin(c) => {
+                let axes = c.views.iter().flat_map(|v| &v.axes);
+                let range = |(v, n): &(VarId, IntExpr)| {
+                    (*v, IntExpr::constant(0), n - &IntExpr::constant(1))
+                };
+                scope.inner.extend(axes.map(range));
+            }
             Stmt::Block(_) | Stmt::If { .. } | Stmt::Alloc(_) => {}
         });
         scope
@@ -207,20 +211,28 @@ fn accesses<'a>(k: &Kernel, chain: &Chain<'a>, scope: &Scope) -> Vec<Access<'a>>
             Stmt::Block(b) => b.exprs(),
             Stmt::If { condition, .. } => vec![condition],
             Stmt::Repeat(r) => vec![&r.until],
-            Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => vec![],
+            Stmt::Intrin(c) => {
+                let first_result = c.params().count();
+                for (n, v) in c.views.iter().enumerate().filter(|(_, v)| outlives(v.buffer)) {
+                    let position = v.subscripts.iter().map(|e| Some(scope.resolve(e))).collect();
+                    let (name, buffer) = (c.intrinsic.name.as_str(), v.buffer);
+                    let writes = n >= first_result;
+                    out.push(Access { block: None, name, buffer, position, writes, update: None });
+                }
+                return;
+            }
+            Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => return,
         };
         let block = match s {
             Stmt::Block(b) => Some(b),
-            Stmt::For(_)
-            | Stmt::If { .. }
-            | Stmt::Let { .. }
-            | Stmt::Alloc(_)
-            | Stmt::Repeat(_) => None,
+            _ => None,
         };
+        let name = block.map_or("if", |b| b.name.as_str());
         let reads = exprs.into_iter().flat_map(Expr::reads);
         for r in reads.filter(|r| outlives(r.tensor)) {
             let position = scope.position(block, &r.subscripts);
-            out.push(Access { block, buffer: r.tensor, position, writes: false, update: None });
+            let buffer = r.tensor;
+            out.push(Access { block, name, buffer, position, writes: false, update: None });
         }
         let Some(b) = block.filter(|b| outlives(b.store.buffer)) else { return };
         let update = match b.store.update {
@@ -229,7 +241,8 @@ fn accesses<'a>(k: &Kernel, chain: &Chain<'a>, scope: &Scope) -> Vec<Access<'a>>
             Update::FusedSum => Some(Reducer::Sum),
         };
         let position = scope.position(block, &b.store.subscripts);
-        out.push(Access { block, buffer: b.store.buffer, position, writes: true, update });
+        let buffer = b.store.buffer;
+        out.push(Access { block, name, buffer, position, writes: true, update });
     });
     out
 }

@@ -18,7 +18,7 @@ pub(super) fn find(k: &Kernel, name: &str) -> Result<VarId, Refusal> {
             }
         }
         Stmt::Repeat(r) => repeat |= k.vars.get(r.var).is_some_and(|n| n == name),
-        Stmt::Block(_) | Stmt::If { .. } | Stmt::Let { .. } | Stmt::Alloc(_) => {}
+        Stmt::Block(_) | Stmt::If { .. } | Stmt::Let { .. } | Stmt::Alloc(_) | Stmt::Intrin(_) => {}
     });
     match found.as_slice() {
         [v] => Ok(*v),
@@ -57,7 +57,7 @@ pub(super) fn replace(body: &mut Vec<Stmt>, v: VarId, make: &mut dyn FnMut(For) 
                 replace(then, v, make);
                 replace(otherwise, v, make);
             }
-            Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
+            Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) | Stmt::Intrin(_) => {}
         }
         body.push(s);
     }
@@ -67,13 +67,15 @@ pub(super) fn replace(body: &mut Vec<Stmt>, v: VarId, make: &mut dyn FnMut(For) 
 pub(super) fn is_free(k: &Kernel, name: &str) -> bool {
     let mut declared = false;
     visit_stmts(&k.body, &mut |s| {
-        let v = match s {
-            Stmt::For(f) => Some(f.var),
-            Stmt::Repeat(r) => Some(r.var),
-            Stmt::Let { var, .. } => Some(*var),
-            Stmt::Block(_) | Stmt::If { .. } | Stmt::Alloc(_) => None,
+        let vars = match s {
+            Stmt::For(f) => vec![f.var],
+            Stmt::Repeat(r) => vec![r.var],
+            Stmt::Let { var, .. } => vec![*var],
+            // The axes of a view see the loops around.
+            Stmt::Intrin(c) => c.views.iter().flat_map(|v| &v.axes).map(|(v, _)| *v).collect(),
+            Stmt::Block(_) | Stmt::If { .. } | Stmt::Alloc(_) => vec![],
         };
-        declared |= v.and_then(|v| k.vars.get(v)).is_some_and(|n| n == name);
+        declared |= vars.iter().any(|v| k.vars.get(*v).is_some_and(|n| n == name));
     });
     !declared
         && !k.sizes.values().any(|s| s.name == name)

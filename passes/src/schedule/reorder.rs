@@ -101,6 +101,9 @@ impl Nest {
                 return self.descend(then, (outer, target), names);
             }
             [.., Stmt::Block(b)] | [Stmt::Block(b), ..] => format!("block `{}`", b.name),
+            [.., Stmt::Intrin(c)] | [Stmt::Intrin(c), ..] => {
+                format!("intrinsic `{}`", c.intrinsic.name)
+            }
             [Stmt::Repeat(_), ..] => "a `repeat`".to_owned(),
             [Stmt::If { .. }] => "an `if` that depends on data".to_owned(),
             [] | [Stmt::For(_) | Stmt::If { .. } | Stmt::Let { .. } | Stmt::Alloc(_), ..] => {

@@ -123,6 +123,6 @@ fn around(body: &[Stmt], v: VarId, facts: &mut Facts) -> bool {
         }
         Stmt::Repeat(r) => around(&r.body, v, facts),
         Stmt::If { then, otherwise, .. } => around(then, v, facts) || around(otherwise, v, facts),
-        Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) => false,
+        Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) | Stmt::Intrin(_) => false,
     })
 }

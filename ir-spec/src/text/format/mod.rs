@@ -253,11 +253,12 @@ impl Formatter<'_> {
     fn intrin(&mut self, i: &Intrin) {
         self.begin(Span { end: i.name.span.end, ..i.span });
         let _ = write!(self.out, "intrin {}", i.name.text);
-        for feature in &i.requires {
-            let _ = write!(self.out, " requires {}", feature.text);
+        if !i.requires.is_empty() {
+            let features: Vec<&str> = i.requires.iter().map(|f| f.text.as_str()).collect();
+            let _ = write!(self.out, " requires {}", features.join(", "));
         }
         if let Some(symbol) = &i.symbol {
-            let _ = write!(self.out, " symbol \"{symbol}\"");
+            let _ = write!(self.out, " symbol \"{}\"", symbol.text);
         }
         if !i.cost.is_empty() {
             self.out.push_str(" cost");
