@@ -232,7 +232,7 @@ pub enum ImageError {
 }
 
 const MAGIC: &[u8; 4] = b"TCX\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 24;
 
 impl Image {
