@@ -41,7 +41,16 @@ pub fn scalar_text(name: &str) -> Option<&'static str> {
 }
 
 /// Declarations of the runtime's intrinsics, one after the other, by theme.
-const INTRINSICS: [&str; 1] = [include_str!("../intrinsics/strip.tir")];
+const INTRINSICS: [&str; 8] = [
+    include_str!("../intrinsics/arithmetic.tir"),
+    include_str!("../intrinsics/cast.tir"),
+    include_str!("../intrinsics/math.tir"),
+    include_str!("../intrinsics/reduction.tir"),
+    include_str!("../intrinsics/packing.tir"),
+    include_str!("../intrinsics/contraction.tir"),
+    include_str!("../intrinsics/semiring.tir"),
+    include_str!("../intrinsics/dot.tir"),
+];
 
 /// All intrinsics of the runtime.
 pub fn intrinsics() -> impl Iterator<Item = Intrinsic> {

@@ -1,13 +1,22 @@
 //! Functions that compiled kernels call on parts of buffers.
 //!
 //! What each one computes is declared in `ir-spec/intrinsics/*.tir` under the same symbol; every
-//! implementation of a symbol gives the same bits. Strips, packing and transposes are one Rust body
-//! compiled for several sets of CPU features ([`tier`]); micro-kernels of contractions are written
-//! with the vector instructions of each ([`vector`]).
+//! implementation of a symbol gives the same bits. Strips, reductions and packing are one Rust body
+//! each, compiled for several sets of CPU features ([`tier`]); micro-kernels of contractions are
+//! written with the vector instructions of each ([`vector`]).
 
+mod arithmetic;
 mod call;
+mod cast;
+mod contract;
+mod dot;
+mod expansion;
+mod math;
+mod pack;
+mod reduce;
 mod strip;
 mod tier;
+mod vector;
 
 use call::Call;
 use tcc_abi::IntrinsicFn;
@@ -34,7 +43,10 @@ impl Implementation {
 
 /// All implementations for this architecture; of one symbol the fastest first.
 pub fn intrinsics() -> impl Iterator<Item = Implementation> {
-    strip::ROWS.iter().flatten().copied()
+    let rows = [arithmetic::ROWS, arithmetic::CHOICES, cast::ROWS, math::ROWS, math::PARTIAL];
+    let rows = rows.into_iter().chain([reduce::ROWS, pack::ROWS]);
+    let tiles = [contract::NATIVE, contract::PORTABLE, dot::NATIVE, dot::PORTABLE];
+    rows.flatten().flatten().chain(tiles.into_iter().flatten()).copied()
 }
 
 /// The fastest implementation of a symbol on this machine.

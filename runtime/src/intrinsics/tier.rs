@@ -1,19 +1,18 @@
 //! One body, compiled for several sets of CPU features.
 //!
 //! The compiler turns loops over slices into vector instructions of whatever width the features
-//! allow. Floating-point operations are never reordered or fused by it, so that all tiers give the
-//! same bits.
+//! allow. It never reorders or fuses operations on floats, so that all tiers give the same bits.
 
 use super::{Call, Implementation};
 
 /// What an intrinsic does. Implementations are `#[inline(always)]`, as is what they call, so that
 /// the code is made with the features of the tier.
 pub(super) trait Body {
-    /// Does it.
+    /// Does it. The call fits the declaration.
     fn run(call: &Call);
 }
 
-/// The implementations of one symbol.
+/// The implementations of one symbol, the fastest first.
 pub(super) type Row = [Implementation; TIERS];
 
 #[cfg(target_arch = "x86_64")]
@@ -21,64 +20,73 @@ const TIERS: usize = 3;
 #[cfg(not(target_arch = "x86_64"))]
 const TIERS: usize = 1;
 
-/// The features of the tier for AVX-512.
-#[cfg(target_arch = "x86_64")]
-pub(super) const AVX512: &[&str] = &["avx512f", "avx512bw", "avx512dq", "avx512vl"];
-/// The features of the tier for AVX2.
-#[cfg(target_arch = "x86_64")]
-pub(super) const AVX2: &[&str] = &["avx2", "fma"];
-
-/// The implementations of a body, the fastest first.
+/// A body for every tier.
 #[cfg(target_arch = "x86_64")]
 pub(super) const fn row<B: Body>(symbol: &'static str) -> Row {
-    [
-        Implementation { symbol, features: AVX512, function: avx512::<B> },
-        Implementation { symbol, features: AVX2, function: avx2::<B> },
-        Implementation { symbol, features: &[], function: baseline::<B> },
-    ]
+    [avx512::<B>(symbol), avx2::<B>(symbol), baseline::<B>(symbol)]
 }
 
-/// The implementation of a body.
+/// A body for every tier.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const fn row<B: Body>(symbol: &'static str) -> Row {
-    [Implementation { symbol, features: &[], function: baseline::<B> }]
+    [baseline::<B>(symbol)]
 }
 
-/// What every machine of the architecture runs.
-///
-/// # Safety
-/// The arguments fit the declaration.
-unsafe extern "C" fn baseline<B: Body>(
-    buffers: *const *mut u8,
-    strides: *const i64,
-    sizes: *const i64,
-) {
-    // SAFETY: the caller's promise.
-    B::run(&unsafe { Call::new(buffers, strides, sizes) });
+/// A tier: the function that gives the implementation of a body, the features by name, and as the
+/// compiler reads them.
+macro_rules! tier {
+    ($(#[$doc:meta])* $name:ident [$($feature:literal),*] $($enable:literal)?) => {
+        $(#[$doc])*
+        pub(super) const fn $name<B: Body>(symbol: &'static str) -> Implementation {
+            /// # Safety
+            /// The arguments fit the declaration, and the machine has the features.
+            $(#[target_feature(enable = $enable)])?
+            unsafe extern "C" fn run<B: Body>(
+                buffers: *const *mut u8,
+                strides: *const i64,
+                sizes: *const i64,
+            ) {
+                // SAFETY: the caller's promise.
+                B::run(&unsafe { Call::new(buffers, strides, sizes) });
+            }
+            Implementation { symbol, features: &[$($feature),*], function: run::<B> }
+        }
+    };
 }
 
-/// # Safety
-/// The arguments fit the declaration, and the machine has [`AVX2`].
+tier! {
+    /// What every machine of the architecture runs.
+    baseline []
+}
+
+#[cfg(target_arch = "aarch64")]
+tier! {
+    /// As [`baseline`], for bodies that use the instructions by name.
+    neon ["neon"] "neon"
+}
+
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe extern "C" fn avx2<B: Body>(
-    buffers: *const *mut u8,
-    strides: *const i64,
-    sizes: *const i64,
-) {
-    // SAFETY: the caller's promise.
-    B::run(&unsafe { Call::new(buffers, strides, sizes) });
+tier! {
+    /// AVX2 with fused multiply-add.
+    avx2 ["avx2", "fma"] "avx2,fma"
 }
 
-/// # Safety
-/// The arguments fit the declaration, and the machine has [`AVX512`].
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe extern "C" fn avx512<B: Body>(
-    buffers: *const *mut u8,
-    strides: *const i64,
-    sizes: *const i64,
-) {
-    // SAFETY: the caller's promise.
-    B::run(&unsafe { Call::new(buffers, strides, sizes) });
+tier! {
+    /// The AVX-512 of servers since 2017.
+    avx512 ["avx512f", "avx512bw", "avx512dq", "avx512vl"] "avx512f,avx512bw,avx512dq,avx512vl"
+}
+
+#[cfg(target_arch = "x86_64")]
+tier! {
+    /// With products of bytes.
+    avx512_vnni ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vnni"]
+        "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
+}
+
+#[cfg(target_arch = "x86_64")]
+tier! {
+    /// With products of bfloat16.
+    avx512_bf16 ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512bf16"]
+        "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"
 }
