@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
 
+pub mod conformance;
 pub mod differential;
+pub mod expansion_source;
 pub mod filetest;
 pub mod generate;
 pub mod golden;

@@ -1,98 +1,188 @@
-//! Intrinsics: compiled calls, and every implementation of the runtime against its meaning.
+//! Every implementation of an intrinsic that this machine can run gives what its declaration
+//! means, and transcendental strips the truth of the tables. Those that it cannot run are listed
+//! as ignored, with the features that it lacks.
 
 #![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
 
-use tcc::{Compilation, Compiler, Executable, Image, TensorView};
-use tcc_ir::kernel::Kernel;
-use tcc_ir::span::Sources;
-use tcc_ir::text::read_module;
+// spec: I3, K5, S1
 
-const ADD: &str = "fn add(X: f32[N], Y: f32[N]) -> (Z: f32[N]) { Z[i] = X[i] + Y[i] }";
+use fastrand::Rng;
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tcc_abi::{DType, Scalar};
+use tcc_ir::eval::Expansions;
+use tcc_ir::intrinsic::Intrinsic;
+use tcc_ir::library;
+use tcc_ir::scalar::Func;
+use tcc_ir::target::FEATURES;
+use tcc_runtime::{Implementation, intrinsics};
+use tcc_tests::conformance::{Case, LONG, Layout, admits, all_sizes, element, tiny};
+use tcc_tests::expansion_source::{THEMES, without_layout};
+use tcc_tests::scalar_tables::{MAX_ULPS, Worst, functions, table};
 
-/// A function whose one kernel is replaced by another of the same signature.
-fn with_kernel(compiler: &Compiler, function: &str, kernel: &str) -> Compilation {
-    let compilation = compiler.lower(function).unwrap();
-    let (module, _) = read_module(&mut Sources::default(), "kernel.tir", kernel).unwrap();
-    let made = module.kernels.values().next().unwrap().clone();
-    compilation.map_kernels(|kernels| {
-        assert_eq!(kernels.len(), 1);
-        kernels.values_mut().for_each(|k| *k = Kernel { name: k.name.clone(), ..made.clone() });
-    })
+/// Distance between the `f32` arguments of the sweep: a prime, about 43 000 arguments.
+const STRIDE: usize = 99_991;
+
+/// The implementations of a declaration, and those that can run here.
+fn implementations(i: &Intrinsic) -> (Vec<Implementation>, Vec<Implementation>) {
+    let all: Vec<Implementation> = intrinsics().filter(|x| x.symbol == i.symbol).collect();
+    let here = all.iter().filter(|x| x.is_available()).copied().collect();
+    (all, here)
 }
 
-// spec: I2
-#[test]
-fn compiled_calls_find_their_arguments() {
-    // In strips of 5 elements; the second half of each goes through the stack, backward.
-    let kernel = "
-        kernel add(X: f32[N] strides(?), Y: f32[N] strides(?)) -> (Z: f32[N] strides(?)) {
-            alloc S: f32[2,5] @local
-            alloc R: f32[5] @register
-            alloc zero: f32[1] @register
-            block () { zero[0] = 0 }
-            for b in (N + 4)/5 {
-                let n = min(5, N - 5*b)
-                for i in n { block (k = n - 1 - i, m = 5*b + i) { S[1,k] = Y[m] } }
-                intrin add_f32(X[5*b + i | i in n], S[1, n - 1 - i | i in n]) -> R[i | i in n]
-                intrin add_f32(R[i | i in n], zero[0*i | i in n]) -> Z[5*b + i | i in n]
-            }
-        }";
-    let compilation = with_kernel(&Compiler::host(), ADD, kernel);
-    let bytes = compilation.image().unwrap().to_bytes();
-    let image = tcc_runtime::Executable::load(Image::from_bytes(&bytes).unwrap()).unwrap();
-    let jit = Executable::from_compilation(compilation).unwrap();
-    let x: Vec<f32> = (0..60).map(|k| k as f32).collect();
-    for n in [0, 1, 4, 5, 17] {
-        let a = TensorView::strided(&x, &[n], &[3], 2).unwrap();
-        let b = TensorView::strided(&x, &[n], &[-2], 40).unwrap();
-        // 2 + 3 i + 40 - 2 i
-        let want: Vec<f32> = (0..n).map(|i| (42 + i) as f32).collect();
-        let inputs = [a, b];
-        for got in [jit.run(&inputs).unwrap(), image.run(&inputs).unwrap()] {
-            assert_eq!(got[0].as_slice::<f32>().unwrap(), want);
+fn name(by: &Implementation) -> String {
+    let features = if by.features.is_empty() { "baseline" } else { &by.features.join("+") };
+    format!("{} {features}", by.symbol)
+}
+
+/// Checks implementations at all sizes and layouts.
+fn conform(i: &Intrinsic, by: &[Implementation]) -> Result<(), Failed> {
+    let mut rng = Rng::with_seed(7);
+    let mut expansions = Expansions::default();
+    let mut cases = 0;
+    for sizes in all_sizes(i).iter().filter(|s| admits(i, s)) {
+        for layout in Layout::ALL {
+            // Results of long sums would all be NaN.
+            let special = match sizes.as_slice() {
+                [LONG] => 1.0,
+                [_] => 0.3,
+                _ => 0.02,
+            };
+            let case = Case::new(i, sizes, layout, &mut |d| element(&mut rng, d, special));
+            let want = case.meaning(i, &mut expansions);
+            by.iter().try_for_each(|by| {
+                case.check(i, by, &want).map_err(|e| format!("{}: {e}", name(by)))
+            })?;
+            cases += 1;
         }
     }
+    assert!(cases > 50, "only {cases} cases");
+    Ok(())
 }
 
-// spec: I1
-#[test]
-fn an_unknown_symbol_is_for_a_linker() {
-    let kernel = "
-        intrin mine symbol \"my_symbol\" {
-            kernel (X: f32[N] strides(?)) -> (Y: f32[N] strides(?)) {
-                for i in N { block (n = i) { Y[n] = X[n] } }
-            }
+/// Sums of pairs of products about the smallest normal number.
+fn flush(i: &Intrinsic, by: &[Implementation]) -> Result<(), Failed> {
+    let mut rng = Rng::with_seed(8);
+    let mut expansions = Expansions::default();
+    for _ in 0..200 {
+        let case = Case::new(i, &[2, 4, 4], Layout::Dense, &mut |d| tiny(&mut rng, d));
+        let want = case.meaning(i, &mut expansions);
+        for by in by {
+            case.check(i, by, &want).map_err(|e| format!("{}: {e}", name(by)))?;
         }
-        kernel add(X: f32[N] strides(?), Y: f32[N] strides(?)) -> (Z: f32[N] strides(?)) {
-            intrin mine(X[i | i in N]) -> Z[i | i in N]
-        }";
-    let compilation = with_kernel(&Compiler::host(), ADD, kernel);
-    let object = compilation.object().unwrap();
-    assert!(object.windows(9).any(|w| w == b"my_symbol"));
-    let e = tcc_runtime::Executable::load(compilation.image().unwrap()).unwrap_err();
-    assert!(e.to_string().contains("the intrinsic `my_symbol`"), "{e}");
-    let e = Executable::from_compilation(compilation).unwrap_err();
-    assert_eq!(e.code(), "E-UNSUPPORTED");
-    assert!(e.to_string().contains("the runtime has no intrinsic `my_symbol`"), "{e}");
+    }
+    Ok(())
 }
 
-// spec: I1
-#[test]
-fn a_target_without_the_feature_refuses_the_call() {
-    let kernel = "
-        intrin wide requires avx512f symbol \"tcc_add_f32\" {
-            kernel (X: f32[N] strides(?), Y: f32[N] strides(?)) -> (Z: f32[N] strides(?)) {
-                for i in N { block (n = i) { Z[n] = X[n] + Y[n] } }
-            }
-        }
-        kernel add(X: f32[N] strides(?), Y: f32[N] strides(?)) -> (Z: f32[N] strides(?)) {
-            intrin wide(X[i | i in N], Y[i | i in N]) -> Z[i | i in N]
-        }";
-    let at = |target: &str| {
-        with_kernel(&Compiler::new(target.parse().unwrap()), ADD, kernel).image().map(|_| ())
+/// Checks the strip of a function against the tables, and against the meaning along a sweep.
+fn truth(i: &Intrinsic, func: Func, dtype: DType, by: &[Implementation]) -> Result<(), Failed> {
+    let columns = |points: &[Vec<Scalar>]| -> Vec<Vec<Scalar>> {
+        (0..func.arity()).map(|k| points.iter().map(|p| p[k]).collect()).collect()
     };
-    let e = at("x86_64-v3").unwrap_err();
-    let why = "the intrinsic `wide` needs `avx512f`, which the target x86_64-v3 has not";
-    assert!(e.to_string().ends_with(why), "{e}");
-    at("x86_64-v4").unwrap();
+    let points = table(func, dtype);
+    let args: Vec<Vec<Scalar>> = points.iter().map(|p| p.args.clone()).collect();
+    let case = Case::strip(i, columns(&args));
+    for by in by {
+        let mut worst = Worst::default();
+        let got = case.run(i, by)?;
+        points.iter().zip(&got[0]).for_each(|(p, g)| worst.add(p, *g));
+        if worst.ulps > MAX_ULPS {
+            return Err(format!("{}: {:?}", name(by), worst.at).into());
+        }
+    }
+    if dtype == DType::F32 && func.arity() == 1 {
+        let sweep = (0..=u32::MAX).step_by(STRIDE);
+        let args = sweep.map(|bits| vec![Scalar::from_bits(dtype, u128::from(bits))]);
+        let case = Case::strip(i, columns(&args.collect::<Vec<_>>()));
+        let want = case.meaning(i, &mut Expansions::default());
+        for by in by {
+            case.check(i, by, &want).map_err(|e| format!("{}: {e}", name(by)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Features that a declaration requires are what its implementations use; one without has an
+/// implementation for every machine.
+fn declared_as_built() -> Result<(), Failed> {
+    let declared: Vec<Intrinsic> = library::intrinsics().collect();
+    for i in &declared {
+        let (all, _) = implementations(i);
+        let (_, known, _) = FEATURES.iter().find(|(a, _, _)| *a == std::env::consts::ARCH).unwrap();
+        if !i.requires.iter().all(|f| known.contains(&f.as_str())) {
+            assert!(all.is_empty(), "`{}` is for another architecture", i.name);
+            continue;
+        }
+        let suffices =
+            |x: &Implementation| x.features.iter().all(|f| i.requires.iter().any(|r| r == f));
+        assert!(all.iter().any(suffices), "`{}` has no implementation that suffices", i.name);
+        assert_eq!(i.symbol, format!("tcc_{}", i.name));
+        assert_eq!(library::intrinsic(&i.name).as_ref(), Some(i));
+    }
+    for x in intrinsics() {
+        assert!(declared.iter().any(|i| i.symbol == x.symbol), "`{}` is not declared", x.symbol);
+    }
+    Ok(())
+}
+
+/// The expansions of the runtime are made from those of the library.
+fn expansions_as_written() -> Result<(), Failed> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/src/intrinsics/expansion");
+    let bless = std::env::var_os("TCC_BLESS").is_some();
+    let mut expansions = Expansions::default();
+    let count: usize = THEMES.iter().map(|t| t.functions.len()).sum();
+    assert_eq!(count, functions().count());
+    for theme in THEMES {
+        let path = folder.join(format!("{}.rs", theme.name));
+        let want = theme.source(&mut expansions);
+        let have = std::fs::read_to_string(&path).unwrap_or_default();
+        if without_layout(&have) == without_layout(&want) {
+            continue;
+        }
+        assert!(bless, "{} is not made from the library; see its first lines", path.display());
+        std::fs::write(&path, want)?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let mut trials = vec![
+        Trial::test("declared as built", declared_as_built),
+        Trial::test("expansions as written", expansions_as_written),
+    ];
+    let (mut run, mut declared, mut missing) = (0, 0, Vec::new());
+    for i in library::intrinsics().map(Arc::new) {
+        let (all, here) = implementations(&i);
+        declared += 1;
+        run += here.len();
+        for by in all.iter().filter(|x| !x.is_available()) {
+            missing.push(name(by));
+            trials.push(Trial::test(name(by), || Ok(())).with_ignored_flag(true));
+        }
+        if all.is_empty() {
+            let name = format!("{} {}", i.symbol, i.requires.join("+"));
+            missing.push(name.clone());
+            trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
+        }
+        if here.is_empty() {
+            continue;
+        }
+        let (meaning, by) = (i.clone(), here.clone());
+        trials.push(Trial::test(format!("{} conforms", i.name), move || conform(&meaning, &by)));
+        if i.name.starts_with("gemm_bf16pairs") {
+            let (meaning, by) = (i.clone(), here.clone());
+            let name = format!("{} flushes", i.name);
+            trials.push(Trial::test(name, move || flush(&meaning, &by)));
+        }
+        let function = functions().flat_map(|f| [(f, DType::F32), (f, DType::F64)]);
+        if let Some((func, dtype)) = { function }.find(|(f, d)| format!("{f}_{d}") == i.name) {
+            let name = format!("{} is true", i.name);
+            trials.push(Trial::test(name, move || truth(&i, func, dtype, &here)));
+        }
+    }
+    let outcome = libtest_mimic::run(&Arguments::from_args(), trials);
+    println!("{declared} intrinsics: {run} implementations run, not here: {}", missing.join(", "));
+    outcome.exit_code()
 }
