@@ -4,24 +4,26 @@ use super::Call;
 use super::strip::{Elementwise, Map, Pointwise, maps};
 use super::tier::{Body, Row, row};
 use std::marker::PhantomData;
+use std::slice;
 
-/// The larger one; NaN if one is, and -0 is less than +0.
+/// The larger or smaller one; NaN if one is, and -0 is less than +0. The two choices differ in zeros
+/// of both signs, whose bits are combined; all bits make a NaN.
 macro_rules! extreme {
-    ($name:ident, $float:ident, $op:tt, $zeros:tt) => {
+    ($name:ident, $float:ident, $bits:ident, $op:tt, $zeros:tt) => {
         #[inline(always)]
         pub(super) fn $name(a: $float, b: $float) -> $float {
-            let chosen = if a $op b { a } else { b };
-            let equal = $float::from_bits(a.to_bits() $zeros b.to_bits());
-            let ordered = if a == b { equal } else { chosen };
-            if a.is_nan() | b.is_nan() { a + b } else { ordered }
+            let first = if a $op b { a } else { b };
+            let second = if b $op a { b } else { a };
+            let nan = if a.is_nan() | b.is_nan() { $bits::MAX } else { 0 };
+            $float::from_bits((first.to_bits() $zeros second.to_bits()) | nan)
         }
     };
 }
 
-extreme!(max_f32, f32, >, &);
-extreme!(max_f64, f64, >, &);
-extreme!(min_f32, f32, <, |);
-extreme!(min_f64, f64, <, |);
+extreme!(max_f32, f32, u32, >, &);
+extreme!(max_f64, f64, u64, >, &);
+extreme!(min_f32, f32, u32, <, |);
+extreme!(min_f64, f64, u64, <, |);
 
 maps! {
     AddF32 "tcc_add_f32" (x, y: f32) -> f32 { x + y }
@@ -58,7 +60,24 @@ struct Select<T>(PhantomData<T>);
 impl<T: Copy> Body for Select<T> {
     #[inline(always)]
     fn run(call: &Call) {
-        for i in 0..call.size(0) as isize {
+        let n = call.size(0);
+        if (0..4).all(|k| call.stride(k) == 1) && n > 0 {
+            // SAFETY: each argument has `n` elements one after the other, and the result overlaps
+            // no other; conditions are 0 or 1.
+            let (c, a, b, y) = unsafe {
+                (
+                    slice::from_raw_parts(call.buffer::<u8>(0).cast_const(), n),
+                    slice::from_raw_parts(call.buffer::<T>(1).cast_const(), n),
+                    slice::from_raw_parts(call.buffer::<T>(2).cast_const(), n),
+                    slice::from_raw_parts_mut(call.buffer::<T>(3), n),
+                )
+            };
+            for i in 0..n {
+                y[i] = if c[i] != 0 { a[i] } else { b[i] };
+            }
+            return;
+        }
+        for i in 0..n as isize {
             // SAFETY: each argument has that many elements at multiples of its stride; conditions
             // are 0 or 1.
             unsafe {

@@ -36,22 +36,21 @@ pub(super) trait Step {
     /// See [`Step`].
     unsafe fn step(c: Self::Accumulator, a: Self::Splat, b: Self::Row) -> Self::Accumulator;
 
-    /// What all rows of some columns start with beyond the old value; `pitch` is the distance of
-    /// two steps in `b`.
+    /// What a step adds to the surplus of its columns.
     ///
     /// # Safety
     /// See [`Step`].
     #[inline(always)]
-    unsafe fn bias(_b: *const Self::B, _pitch: usize, _steps: usize) -> Option<Self::Accumulator> {
-        None
+    unsafe fn surplus(sum: Self::Accumulator, _b: Self::Row) -> Self::Accumulator {
+        sum
     }
 
-    /// The old value with the bias.
+    /// The new value without the surplus.
     ///
     /// # Safety
     /// See [`Step`].
     #[inline(always)]
-    unsafe fn biased(c: Self::Accumulator, _bias: Self::Accumulator) -> Self::Accumulator {
+    unsafe fn finish(c: Self::Accumulator, _surplus: Self::Accumulator) -> Self::Accumulator {
         c
     }
 }
@@ -120,13 +119,12 @@ unsafe fn update<S: Step, const MR: usize, const NV: usize>(
         };
         let mut tile: [[S::Accumulator; NV]; MR] =
             std::array::from_fn(|i| std::array::from_fn(|j| old(i, j)));
-        for j in 0..NV {
-            if let Some(bias) = S::bias(b.add(j * lanes), width, steps) {
-                tile.iter_mut().for_each(|row| row[j] = S::biased(row[j], bias));
-            }
-        }
+        let mut surplus = [S::Accumulator::splat(Element::<S>::default()); NV];
         for r in 0..steps {
             let row: [S::Row; NV] = std::array::from_fn(|j| S::row(b.add(r * width + j * lanes)));
+            for (sum, row) in surplus.iter_mut().zip(row) {
+                *sum = S::surplus(*sum, row);
+            }
             for (i, cells) in tile.iter_mut().enumerate() {
                 let x = S::splat(a.add(r * MR + i).read());
                 for (cell, row) in cells.iter_mut().zip(row) {
@@ -136,6 +134,7 @@ unsafe fn update<S: Step, const MR: usize, const NV: usize>(
         }
         for (i, cells) in tile.into_iter().enumerate() {
             for (j, cell) in cells.into_iter().enumerate() {
+                let cell = S::finish(cell, surplus[j]);
                 if whole {
                     cell.store(at(i, j));
                 } else if i < m && left(j) > 0 {

@@ -61,11 +61,9 @@ impl Step for PairsOf16 {
     }
 }
 
-/// [`super::Bytes`] by AVX512-VNNI, which takes `a` unsigned: of signed ones 128 more, which the
-/// bias takes back.
+/// [`super::Bytes`] by AVX512-VNNI, which takes `a` unsigned: of signed ones 128 more, whose
+/// products are the surplus.
 struct BytesOf64<const SIGNED: bool>;
-
-const OFFSET: u32 = 0x8080_8080;
 
 impl<const SIGNED: bool> Step for BytesOf64<SIGNED> {
     type Accumulator = I32x16;
@@ -76,7 +74,7 @@ impl<const SIGNED: bool> Step for BytesOf64<SIGNED> {
 
     #[inline(always)]
     unsafe fn splat(a: [u8; 4]) -> x86::__m512i {
-        let group = u32::from_le_bytes(a) ^ if SIGNED { OFFSET } else { 0 };
+        let group = u32::from_le_bytes(a) ^ if SIGNED { 0x8080_8080 } else { 0 };
         // SAFETY: the caller's promise.
         unsafe { x86::_mm512_set1_epi32(group as i32) }
     }
@@ -94,25 +92,18 @@ impl<const SIGNED: bool> Step for BytesOf64<SIGNED> {
     }
 
     #[inline(always)]
-    unsafe fn bias(b: *const [i8; 4], pitch: usize, steps: usize) -> Option<I32x16> {
+    unsafe fn surplus(sum: I32x16, b: x86::__m512i) -> I32x16 {
         if !SIGNED {
-            return None;
+            return sum;
         }
         // SAFETY: the caller's promise.
-        unsafe {
-            let offset = x86::_mm512_set1_epi32(OFFSET as i32);
-            let mut sum = x86::_mm512_setzero_si512();
-            for r in 0..steps {
-                sum = x86::_mm512_dpbusd_epi32(sum, offset, Self::row(b.add(r * pitch)));
-            }
-            Some(I32x16(sum))
-        }
+        unsafe { I32x16(x86::_mm512_dpbusd_epi32(sum.0, x86::_mm512_set1_epi8(-128), b)) }
     }
 
     #[inline(always)]
-    unsafe fn biased(c: I32x16, bias: I32x16) -> I32x16 {
+    unsafe fn finish(c: I32x16, surplus: I32x16) -> I32x16 {
         // SAFETY: the caller's promise.
-        unsafe { I32x16(x86::_mm512_sub_epi32(c.0, bias.0)) }
+        if SIGNED { unsafe { I32x16(x86::_mm512_sub_epi32(c.0, surplus.0)) } } else { c }
     }
 }
 
@@ -172,7 +163,7 @@ pub(in crate::intrinsics) const NATIVE: &[Implementation] = &[
     avx512::<Tile<Widened<x86::__m512>, 14, 2>>("tcc_gemm_bf16_14x32"),
     avx2::<Tile<Widened<x86::__m256>, 6, 2>>("tcc_gemm_bf16_6x16"),
     avx512_bf16::<Tile<PairsOf16, 14, 2>>("tcc_gemm_bf16pairs_14x32"),
-    avx512_vnni::<Tile<BytesOf64<true>, 14, 2>>("tcc_gemm_i8_14x32"),
+    avx512_vnni::<Tile<BytesOf64<true>, 12, 2>>("tcc_gemm_i8_12x32"),
     avx512_vnni::<Tile<BytesOf64<false>, 14, 2>>("tcc_gemm_u8i8_14x32"),
     avx2::<Tile<BytesOf32<true>, 4, 2>>("tcc_gemm_i8_4x16"),
     avx2::<Tile<BytesOf32<false>, 4, 2>>("tcc_gemm_u8i8_4x16"),

@@ -19,7 +19,7 @@ const MAX_LANES: usize = 64;
 /// with addresses of that many elements.
 pub(super) trait Vector: Copy {
     /// The type of an element.
-    type Element: Copy;
+    type Element: Copy + Default;
     /// The number of elements.
     const LANES: usize;
 

@@ -139,14 +139,12 @@ impl Vector for x86::__m256 {
     }
 }
 
-/// `a op b`, the bits combined by `zeros` where equal, NaN where unordered.
-macro_rules! chosen {
-    ($a:ident $b:ident $cmp:ident $op:ident $blend:ident $zeros:ident $add:ident) => {{
-        let chosen = x86::$blend($b, $a, x86::$cmp::<{ x86::$op }>($a, $b));
-        let equal = x86::$cmp::<{ x86::_CMP_EQ_OQ }>($a, $b);
-        let ordered = x86::$blend(chosen, x86::$zeros($a, $b), equal);
-        let nan = x86::$cmp::<{ x86::_CMP_UNORD_Q }>($a, $b);
-        x86::$blend(ordered, x86::$add($a, $b), nan)
+/// The larger or smaller one. The instruction gives its second operand for zeros of both signs, so
+/// that the bits of both orders are combined; all bits make a NaN.
+macro_rules! extreme {
+    ($a:ident $b:ident $op:ident $zeros:ident $compare:ident $or:ident) => {{
+        let nan = x86::$compare::<{ x86::_CMP_UNORD_Q }>($a, $b);
+        x86::$or(x86::$zeros(x86::$op($a, $b), x86::$op($b, $a)), nan)
     }};
 }
 
@@ -155,10 +153,10 @@ impl Float for x86::__m256 {
         fn fma(a: Self, b: Self, c: Self) -> Self { x86::_mm256_fmadd_ps(a, b, c) }
         fn add(a: Self, b: Self) -> Self { x86::_mm256_add_ps(a, b) }
         fn max(a: Self, b: Self) -> Self {
-            chosen!(a b _mm256_cmp_ps _CMP_GT_OQ _mm256_blendv_ps _mm256_and_ps _mm256_add_ps)
+            extreme!(a b _mm256_max_ps _mm256_and_ps _mm256_cmp_ps _mm256_or_ps)
         }
         fn min(a: Self, b: Self) -> Self {
-            chosen!(a b _mm256_cmp_ps _CMP_LT_OQ _mm256_blendv_ps _mm256_or_ps _mm256_add_ps)
+            extreme!(a b _mm256_min_ps _mm256_or_ps _mm256_cmp_ps _mm256_or_ps)
         }
     }
 }
@@ -185,10 +183,10 @@ impl Float for x86::__m256d {
         fn fma(a: Self, b: Self, c: Self) -> Self { x86::_mm256_fmadd_pd(a, b, c) }
         fn add(a: Self, b: Self) -> Self { x86::_mm256_add_pd(a, b) }
         fn max(a: Self, b: Self) -> Self {
-            chosen!(a b _mm256_cmp_pd _CMP_GT_OQ _mm256_blendv_pd _mm256_and_pd _mm256_add_pd)
+            extreme!(a b _mm256_max_pd _mm256_and_pd _mm256_cmp_pd _mm256_or_pd)
         }
         fn min(a: Self, b: Self) -> Self {
-            chosen!(a b _mm256_cmp_pd _CMP_LT_OQ _mm256_blendv_pd _mm256_or_pd _mm256_add_pd)
+            extreme!(a b _mm256_min_pd _mm256_or_pd _mm256_cmp_pd _mm256_or_pd)
         }
     }
 }
