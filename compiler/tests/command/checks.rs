@@ -195,6 +195,9 @@ fn help_targets_and_completions_go_to_stdout() {
     assert!(s.succeeds(&["--version"]).starts_with("tcc "));
     let targets = s.succeeds(&["targets"]);
     assert!(targets.starts_with("host is ") && targets.contains("x86_64-v3"), "{targets}");
+    // What every machine has is listed as such, what one architecture has beside it.
+    assert!(targets.contains(" exp_f32 ") && targets.contains(" gemm_f32_8x12 "), "{targets}");
+    assert!(targets.contains("    baseline:\n        gemm_f32_4x4 "), "{targets}");
     for shell in ["bash", "zsh", "fish"] {
         assert!(s.succeeds(&["completions", shell]).contains("tcc"), "{shell}");
     }

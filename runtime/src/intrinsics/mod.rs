@@ -26,6 +26,8 @@ use tcc_abi::IntrinsicFn;
 pub struct Implementation {
     /// The symbol that the declaration names.
     pub symbol: &'static str,
+    /// The name of what the features make together, for example `avx512`.
+    pub tier: &'static str,
     /// The CPU features that it uses.
     pub features: &'static [&'static str],
     /// The function. It may be called on a machine that has the features, with arguments that fit

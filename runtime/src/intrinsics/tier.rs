@@ -49,7 +49,8 @@ macro_rules! tier {
                 // SAFETY: the caller's promise.
                 B::run(&unsafe { Call::new(buffers, strides, sizes) });
             }
-            Implementation { symbol, features: &[$($feature),*], function: run::<B> }
+            let (tier, features) = (stringify!($name), &[$($feature),*]);
+            Implementation { symbol, tier, features, function: run::<B> }
         }
     };
 }
