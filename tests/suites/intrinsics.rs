@@ -16,7 +16,10 @@ use tcc_ir::eval::Expansions;
 use tcc_ir::intrinsic::Intrinsic;
 use tcc_ir::library;
 use tcc_ir::scalar::Func;
+use tcc_ir::span::SourceId;
 use tcc_ir::target::FEATURES;
+use tcc_ir::text::format::format;
+use tcc_ir::text::parse;
 use tcc_runtime::{Implementation, intrinsics};
 use tcc_tests::conformance::{Case, LONG, Layout, admits, all_sizes, element, tiny};
 use tcc_tests::expansion_source::{THEMES, without_layout};
@@ -127,6 +130,22 @@ fn declared_as_built() -> Result<(), Failed> {
     Ok(())
 }
 
+/// The declarations are in the house style, and all of them are read.
+fn declared_in_style() -> Result<(), Failed> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ir-spec/intrinsics");
+    let mut count = 0;
+    for file in std::fs::read_dir(folder)? {
+        let path = file?.path();
+        let text = std::fs::read_to_string(&path)?;
+        let (file, mistakes) = parse(&text, SourceId::default());
+        assert!(!mistakes.has_errors(), "{}: {mistakes:?}", path.display());
+        assert!(format(&file, &text) == text, "{}: run `tcc fmt`", path.display());
+        count += file.items.len();
+    }
+    assert_eq!(count, library::intrinsics().count());
+    Ok(())
+}
+
 /// The expansions of the runtime are made from those of the library.
 fn expansions_as_written() -> Result<(), Failed> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/src/intrinsics/expansion");
@@ -150,6 +169,7 @@ fn expansions_as_written() -> Result<(), Failed> {
 fn main() -> ExitCode {
     let mut trials = vec![
         Trial::test("declared as built", declared_as_built),
+        Trial::test("declared in style", declared_in_style),
         Trial::test("expansions as written", expansions_as_written),
     ];
     let (mut run, mut declared, mut missing) = (0, 0, Vec::new());

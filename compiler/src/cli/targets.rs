@@ -42,7 +42,8 @@ fn intrinsics(out: &mut String) {
             [] => format!("{} (another architecture)", i.requires.join(" ")),
             _ => tiers.join(", "),
         };
-        groups.entry(key).or_default().push(i.name);
+        let share = i.flops.map_or(String::new(), |s| format!(" ({s} of the peak rate)"));
+        groups.entry(key).or_default().push(format!("{}{share}", i.name));
     }
     out.push_str("intrinsics, by their implementations; the first that a machine has runs\n");
     for (tiers, names) in groups {
