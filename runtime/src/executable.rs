@@ -129,7 +129,7 @@ impl Executable {
             inputs.iter().map(|v| (v.dtype(), v.shape())).collect();
         let resolved = resolve(&self.image, &given, options.sizes)?;
         let shapes = self.output_shapes(&resolved)?;
-        let mut needed = resolved.arena as u64;
+        let mut needed = resolved.memory() as u64;
         for (spec, shape) in self.image.outputs.iter().zip(&shapes) {
             needed += byte_count(spec.dtype, shape)? as u64;
         }
@@ -207,7 +207,7 @@ impl Executable {
                 )));
             }
         }
-        check_memory(resolved.arena as u64, options.budget)?;
+        check_memory(resolved.memory() as u64, options.budget)?;
         let (mut reads, mut updates) = (inputs.iter(), updated.iter_mut());
         let mut sources = Vec::with_capacity(self.image.inputs.len());
         for spec in &self.image.inputs {
@@ -304,7 +304,7 @@ impl Executable {
         budget: Budget,
         started: Instant,
     ) -> Result<(), RunError> {
-        let mut arena = self.pool.take(resolved.arena)?;
+        let mut arena = self.pool.take(resolved.memory())?;
         let base = arena.start();
         let buffers: Vec<Place> = resolved
             .offsets
@@ -338,6 +338,9 @@ impl Executable {
                 sizes: resolved.sizes.as_ptr(),
                 error: &raw mut error,
                 cancel: watch.flag(),
+                scratch: base.wrapping_add(resolved.arena),
+                first: 0,
+                end: i64::MAX,
             };
             let Some(kernel) = self.code.kernel(step.kernel as usize) else { continue };
             // SAFETY: every step was checked at loading to name existing tensors; each has the

@@ -18,6 +18,15 @@ pub(crate) struct Resolved {
     pub(crate) offsets: Vec<usize>,
     /// Bytes of the arena.
     pub(crate) arena: usize,
+    /// Bytes that a thread needs for the buffers of kernels.
+    pub(crate) scratch: usize,
+}
+
+impl Resolved {
+    /// Bytes of temporaries: the arena, and after it the buffers of kernels.
+    pub(crate) fn memory(&self) -> usize {
+        self.arena + self.scratch
+    }
 }
 
 /// A shape at a call.
@@ -209,7 +218,15 @@ impl Resolver<'_> {
             arena = arena.max(offset + bytes);
             offsets.push(offset);
         }
-        Ok(Resolved { sizes: self.values, offsets, arena })
+        let mut scratch = 0usize;
+        for step in &self.image.steps {
+            let bytes = usize::try_from(self.eval(&step.scratch)?);
+            let bytes = bytes.map_err(|_| {
+                RunError::Damaged("a kernel asks for a negative amount of scratch".into())
+            })?;
+            scratch = scratch.max(bytes);
+        }
+        Ok(Resolved { sizes: self.values, offsets, arena, scratch })
     }
 
     fn extents(&self, spec: &TensorSpec) -> Result<Extents, RunError> {

@@ -10,7 +10,7 @@ use tcc_abi::{
 };
 use tcc_ir::graph::{Function, FunctionNames, Role, sizes};
 use tcc_ir::int::{IntExpr, display};
-use tcc_ir::kernel::{Kernel, Scope};
+use tcc_ir::kernel::{Kernel, Scope, Scratch};
 use tcc_ir::program::{Guard, Program, ProgramNames};
 use tcc_ir::target::Target;
 use tcc_ir::{SizeId, TensorId};
@@ -58,8 +58,9 @@ pub(crate) fn image(
     for c in &program.calls {
         let all = c.arguments.iter().chain(&c.results);
         let arguments = all.filter_map(|t| places.get(t).copied()).collect();
-        if let Some(kernel) = kernels.get_index_of(&c.kernel) {
-            image.steps.push(Step { kernel: kernel as u32, arguments });
+        if let Some((index, _, kernel)) = kernels.get_full(&c.kernel) {
+            let scratch = size(&Scratch::of(kernel).bytes);
+            image.steps.push(Step { kernel: index as u32, arguments, scratch });
         }
     }
     image

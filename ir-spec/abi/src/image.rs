@@ -127,6 +127,8 @@ pub struct Step {
     pub kernel: u32,
     /// What it gets, in the order of its parameters.
     pub arguments: Vec<Argument>,
+    /// Bytes of [`crate::KernelCall::scratch`] that each thread of the call needs.
+    pub scratch: SizeExpr,
 }
 
 /// What a kernel parameter is bound to.
@@ -226,7 +228,7 @@ pub enum ImageError {
 }
 
 const MAGIC: &[u8; 4] = b"TCX\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 24;
 
 impl Image {

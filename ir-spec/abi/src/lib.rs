@@ -13,7 +13,7 @@ mod image;
 mod scalar;
 mod size;
 
-pub use call::{ErrorRecord, KernelCall, KernelFn, Status};
+pub use call::{ErrorRecord, KernelCall, KernelFn, SCRATCH_ALIGNMENT, Status};
 pub use dtype::DType;
 pub use image::{
     Argument, BufferSpec, CodeImage, DerivedFact, Image, ImageError, Import, KernelCode, Reloc,

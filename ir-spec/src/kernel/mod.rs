@@ -12,15 +12,19 @@
 
 mod canonical;
 mod names;
+mod parallel;
 mod print;
 pub mod regions;
 mod rename;
+mod scratch;
 pub mod verify;
 
 pub use canonical::{canonical, canonical_program, renumbered};
 pub use names::KernelNames;
+pub use parallel::ParallelNest;
 pub use print::print_kernel;
 pub use rename::Rename;
+pub use scratch::Scratch;
 pub use verify::{verify, verify_lowered};
 
 use crate::graph::{Fact, Size};

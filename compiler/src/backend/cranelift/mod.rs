@@ -15,6 +15,7 @@ mod int;
 pub(crate) mod isa;
 mod kernel;
 mod lanes;
+mod parallel;
 mod registers;
 mod unit;
 mod value;
