@@ -426,6 +426,9 @@ impl<'k> Builder<'k> {
                 if let Some(d) = difference.as_constant() {
                     return Ok(if op.holds(d.cmp(&0)) { Known::Yes } else { Known::No });
                 }
+                if self.lane.is_some_and(|l| difference.mentions(l.var)) {
+                    return Err("a branch differs from lane to lane".to_owned());
+                }
                 Ok(Known::Depends(Condition::Compare(*op, self.int(&difference)), Vec::new()))
             }
             Expr::Contiguous(t) => {

@@ -192,7 +192,11 @@ impl Ints {
                 self.memo.insert((0, e), made);
                 made
             }
-            None => self.at(depth, &IntExpr::symbol(s)),
+            None => {
+                let bound = self.levels.iter().any(|l| l.var.is_some_and(|v| s == v.into()));
+                assert!(bound, "{s:?} is bound by no loop around the code");
+                self.at(depth, &IntExpr::symbol(s))
+            }
         }
     }
 
