@@ -6,6 +6,7 @@
 //! scalar.
 
 mod block;
+mod contraction;
 mod fixpoint;
 mod fuse;
 mod nest;

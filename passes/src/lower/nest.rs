@@ -8,6 +8,7 @@
 //! template.
 
 use super::block::{Body, KernelBuilder};
+use super::contraction;
 use super::tighten::{Bounds, tighten};
 use super::vector::{Motion, guarded_by, lanes, motion};
 use indexmap::IndexMap;
@@ -30,9 +31,9 @@ pub(crate) enum Initial {
 const VECTORS: i64 = 4;
 
 /// Loop positions of a body's variables.
-type Positions = IndexMap<VarId, IntExpr>;
+pub(super) type Positions = IndexMap<VarId, IntExpr>;
 
-fn serial(var: VarId, lo: IntExpr, hi: IntExpr, body: Vec<Stmt>) -> Stmt {
+pub(super) fn serial(var: VarId, lo: IntExpr, hi: IntExpr, body: Vec<Stmt>) -> Stmt {
     Stmt::For(For { var, lo, hi, kind: LoopKind::Serial, body })
 }
 
@@ -150,11 +151,11 @@ fn last_axis_var(body: &Body) -> Option<VarId> {
     (motion(&body.subscripts, v) == Motion::Next).then_some(v)
 }
 
-fn extent_of(body: &Body, v: VarId) -> IntExpr {
+pub(super) fn extent_of(body: &Body, v: VarId) -> IntExpr {
     body.vars.iter().find(|(x, _)| *x == v).map(|(_, e)| e.clone()).unwrap_or_default()
 }
 
-fn name_of(b: &KernelBuilder<'_, '_>, v: VarId) -> String {
+pub(super) fn name_of(b: &KernelBuilder<'_, '_>, v: VarId) -> String {
     b.kernel.vars.get(v).cloned().unwrap_or_default()
 }
 
@@ -167,7 +168,7 @@ fn fit_width(extent: &IntExpr, lanes: i64, vectors: i64) -> Option<i64> {
 }
 
 /// Loops over variables in order, each from 0 to its extent.
-fn over_spatial(
+pub(super) fn over_spatial(
     b: &mut KernelBuilder<'_, '_>,
     body: &Body,
     order: &[VarId],
@@ -266,7 +267,26 @@ fn reduction_stmts(
         return pointwise_stmts(b, body, Update::Set);
     }
     let plan = Reduction { reducer, initial, update, spatial, summed };
-    let stmts = plan.stmts(b, &body);
+    let tiles = if b.cx.options.vectorize {
+        contraction::contraction(b, &body, reducer, initial)
+    } else {
+        None
+    };
+    let stmts = match tiles {
+        Some(tiles) => {
+            let unknown = contraction::strided(b, &body);
+            let dense =
+                unknown.into_iter().map(Expr::Contiguous).reduce(|a, c| Expr::binary(Func::And, a, c));
+            match dense {
+                None => tiles,
+                Some(condition) => {
+                    let otherwise = plan.scalar(b, &body);
+                    vec![Stmt::If { condition, then: tiles, otherwise }]
+                }
+            }
+        }
+        None => plan.stmts(b, &body),
+    };
     if stores_in_bounds(b, &body, &plan.spatial) {
         return stmts;
     }
@@ -300,7 +320,7 @@ fn stores_in_bounds(b: &KernelBuilder<'_, '_>, body: &Body, spatial: &[VarId]) -
 
 /// How the inner loop combines: a product that feeds a sum is fused where the target has the
 /// instruction.
-fn update_of(b: &KernelBuilder<'_, '_>, body: &Body, reducer: Reducer) -> Update {
+pub(super) fn update_of(b: &KernelBuilder<'_, '_>, body: &Body, reducer: Reducer) -> Update {
     let product = matches!(&body.value, Expr::Apply(Func::Mul, _));
     let real = body.value.dtype().is_float() && !body.value.dtype().is_storage_float();
     if reducer == Reducer::Sum && product && real && b.cx.target.fma {
@@ -340,7 +360,7 @@ fn injective(body: &Body) -> bool {
 }
 
 /// Variables of the target, and those summed over.
-fn split_vars(body: &Body) -> (Vec<VarId>, Vec<VarId>) {
+pub(super) fn split_vars(body: &Body) -> (Vec<VarId>, Vec<VarId>) {
     let written =
         |v: &VarId| body.subscripts.iter().filter_map(Subscript::as_affine).any(|i| i.mentions(*v));
     body.vars.iter().map(|(v, _)| *v).partition(written)
@@ -743,7 +763,7 @@ fn tighten_if_known(
     }
 }
 
-fn joined(a: &Positions, b: &Positions) -> Positions {
+pub(super) fn joined(a: &Positions, b: &Positions) -> Positions {
     let mut out = a.clone();
     out.extend(b.iter().map(|(v, e)| (*v, e.clone())));
     out
