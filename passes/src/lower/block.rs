@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use tcc_abi::DType;
 use tcc_ir::graph::{Definition, Equation, Node, Role};
 use tcc_ir::int::{Facts, IntExpr, Symbol};
-use tcc_ir::kernel::{Block, Buffer, Kernel, Scope, Stmt, Store, Update};
+use tcc_ir::kernel::{Block, Buffer, Kernel, Scope, Stmt, Store, Update, visit_stmts};
 use tcc_ir::program::KernelCall;
 use tcc_ir::scalar::{Expr, Read, Reducer, Subscript};
 use tcc_ir::{TensorId, VarId};
@@ -99,14 +99,20 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
         self.buffer(home, true)
     }
 
+    /// The program buffer behind a kernel buffer.
+    pub(crate) fn home_of(&self, buffer: TensorId) -> Option<TensorId> {
+        self.used.iter().find(|(_, (id, _))| *id == buffer).map(|(home, _)| *home)
+    }
+
     /// A register buffer.
     pub(crate) fn register(&mut self, stem: &str, dtype: DType, shape: &[i64]) -> TensorId {
-        let name = self.fresh_name(stem);
+        let name = self.unused_name(stem);
         let shape = shape.iter().map(|n| IntExpr::constant(*n)).collect();
         self.kernel.buffers.push(Buffer { name, dtype, shape, scope: Scope::Register })
     }
 
-    fn fresh_name(&self, stem: &str) -> String {
+    /// A name that nothing in the kernel or program has.
+    pub(crate) fn unused_name(&self, stem: &str) -> String {
         let mut name = stem.to_owned();
         let mut k = 0;
         while self.kernel.buffers.values().any(|b| b.name == name)
@@ -125,7 +131,12 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
         let KernelBuilder { cx, mut kernel, used, body, .. } = self;
         let mut call =
             KernelCall { kernel: kernel.name.clone(), arguments: Vec::new(), results: Vec::new() };
+        let mut read: Vec<TensorId> = Vec::new();
+        visit_stmts(&body, &mut |s| note_buffers(s, &mut read));
         for (home, (id, written)) in used {
+            if !written && !read.contains(&id) {
+                continue;
+            }
             if written {
                 kernel.results.push(id);
                 call.results.push(home);
@@ -350,6 +361,23 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
     }
 }
 
+/// Buffers that a statement names itself.
+fn note_buffers(s: &Stmt, read: &mut Vec<TensorId>) {
+    let mut note = |e: &Expr| {
+        e.visit(&mut |x| match x {
+            Expr::Read(r) => read.push(r.tensor),
+            Expr::Contiguous(t) => read.push(*t),
+            _ => {}
+        });
+    };
+    match s {
+        Stmt::Block(b) => b.exprs().into_iter().for_each(note),
+        Stmt::If { condition, .. } => note(condition),
+        Stmt::Repeat(r) => note(&r.until),
+        Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
+    }
+}
+
 /// First and last-plus-one slot that a subscript `v + c` or a constant writes.
 fn interval(e: &Equation, i: &IntExpr, seen: &mut Vec<VarId>) -> Option<(IntExpr, IntExpr)> {
     if !i.mentions_vars() {
@@ -436,7 +464,7 @@ impl Inliner {
         }
         let trivial = matches!(value, Expr::Read(_) | Expr::Literal(_) | Expr::Index { .. });
         if !trivial {
-            let name = b.fresh_name("v");
+            let name = b.unused_name("v");
             let scope = Scope::Let;
             let buffer = Buffer { name, dtype: r.dtype, shape: vec![], scope };
             let t = b.kernel.buffers.push(buffer);

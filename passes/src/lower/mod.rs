@@ -10,8 +10,10 @@ mod contraction;
 mod fixpoint;
 mod fuse;
 mod nest;
+mod pack;
 mod scan;
 mod tighten;
+mod transpose;
 mod vector;
 
 use crate::memory_plan;

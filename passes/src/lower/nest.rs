@@ -10,6 +10,7 @@
 use super::block::{Body, KernelBuilder};
 use super::contraction;
 use super::tighten::{Bounds, tighten};
+use super::transpose;
 use super::vector::{Motion, guarded_by, lanes, motion};
 use indexmap::IndexMap;
 use tcc_abi::DType;
@@ -30,6 +31,9 @@ pub(crate) enum Initial {
 /// Vectors held by a loop over lanes: enough to hide the latency of the operation.
 const VECTORS: i64 = 4;
 
+/// Vectors of this many bytes have masks: lanes of a chunk may be left out.
+pub(super) const MASKED: u32 = 64;
+
 /// Loop positions of a body's variables.
 pub(super) type Positions = IndexMap<VarId, IntExpr>;
 
@@ -48,15 +52,21 @@ pub(crate) fn pointwise(b: &mut KernelBuilder<'_, '_>, body: Body, update: Updat
     b.body.extend(stmts);
 }
 
-fn pointwise_stmts(b: &mut KernelBuilder<'_, '_>, body: Body, update: Update) -> Vec<Stmt> {
+pub(super) fn pointwise_stmts(b: &mut KernelBuilder<'_, '_>, body: Body, update: Update) -> Vec<Stmt> {
     let vector = last_axis_var(&body)
         .filter(|v| b.cx.options.vectorize && in_lanes(update) && !guarded_by(&body, *v))
         .and_then(|v| Some((v, lanes(&b.kernel, &body, v, b.cx.target.vector_bytes)?)));
+    if vector.is_none()
+        && let Some(stmts) = transpose::transposed(b, &body, update)
+    {
+        return stmts;
+    }
     let Some((v, lane_count)) = vector else {
         return scalar_pointwise(b, body, update);
     };
     let extent = extent_of(&body, v);
-    let width = fit_width(&extent, lane_count, 2);
+    let masked = b.cx.target.vector_bytes >= MASKED;
+    let width = fit_width(&extent, lane_count, 2).or(extent.as_constant().filter(|_| masked));
     let Some(width) = width else { return scalar_pointwise(b, body, update) };
     let order: Vec<VarId> = body.vars.iter().map(|(x, _)| *x).filter(|x| *x != v).collect();
     let scalar = body.clone();
@@ -74,7 +84,9 @@ fn pointwise_stmts(b: &mut KernelBuilder<'_, '_>, body: Body, update: Update) ->
             vec![lane_loop(lane, width, LoopKind::Vectorize, inner)],
         )];
         let done = chunks * IntExpr::constant(width);
-        if done != extent {
+        if done != extent && masked {
+            out.extend(masked_rest(b, &body, at, (v, &done, &extent, width), update));
+        } else if done != extent {
             let i = b.kernel.fresh_var(&format!("{}t", name_of(b, v)));
             let mut rest = at.clone();
             rest.insert(v, i.into());
@@ -84,6 +96,38 @@ fn pointwise_stmts(b: &mut KernelBuilder<'_, '_>, body: Body, update: Update) ->
         unless_empty(b, &extent, out)
     });
     versioned(b, &[v], &scalar, stmts, |b| scalar_pointwise(b, scalar.clone(), update))
+}
+
+/// The rest behind whole chunks, in lanes of which the last ones are left out.
+fn masked_rest(
+    b: &mut KernelBuilder<'_, '_>,
+    body: &Body,
+    at: &Positions,
+    (v, done, extent, width): (VarId, &IntExpr, &IntExpr, i64),
+    update: Update,
+) -> Vec<Stmt> {
+    let lane = b.kernel.fresh_var(&format!("{}v", name_of(b, v)));
+    let mut rest = at.clone();
+    rest.insert(v, done.clone() + IntExpr::from(lane));
+    let known = (extent - done).as_constant();
+    let mut body = body.clone();
+    if known.is_none() {
+        // The extent may be one of the loops around: a variable of the block takes it in.
+        let end = b.kernel.fresh_var(&format!("{}e", name_of(b, v)));
+        body.fixed.insert(end, extent.clone());
+        let inside = Expr::Compare(Comparison::Lt, v.into(), end.into());
+        body.guard = Some(match body.guard.take() {
+            Some(g) => Expr::binary(Func::And, g, inside),
+            None => inside,
+        });
+    }
+    let block = store_block(b, &body, &rest, update);
+    let lanes = lane_loop(lane, known.unwrap_or(width), LoopKind::Vectorize, vec![block]);
+    if known.is_some() {
+        return vec![lanes];
+    }
+    let condition = Expr::Compare(Comparison::Lt, done.clone(), extent.clone());
+    vec![Stmt::If { condition, then: vec![lanes], otherwise: Vec::new() }]
 }
 
 /// Chunks of an extent and its rest: the rest of a negative extent would begin at negative values.
@@ -110,7 +154,7 @@ fn in_lanes(update: Update) -> bool {
     !matches!(update, Update::Reduce(Reducer::Or | Reducer::And | Reducer::LogSumExp))
 }
 
-fn scalar_pointwise(b: &mut KernelBuilder<'_, '_>, body: Body, update: Update) -> Vec<Stmt> {
+pub(super) fn scalar_pointwise(b: &mut KernelBuilder<'_, '_>, body: Body, update: Update) -> Vec<Stmt> {
     let order: Vec<VarId> = body.vars.iter().map(|(x, _)| *x).collect();
     over_spatial(b, &body, &order, &mut |b, at| vec![store_block(b, &body, at, update)])
 }
@@ -145,7 +189,7 @@ pub(crate) fn filtered(
 }
 
 /// The variable that is the target's last subscript, if the target moves with it by one element.
-fn last_axis_var(body: &Body) -> Option<VarId> {
+pub(super) fn last_axis_var(body: &Body) -> Option<VarId> {
     let last = body.subscripts.last()?.as_affine()?;
     let v = body.vars.iter().map(|(v, _)| *v).find(|v| last.mentions(*v))?;
     (motion(&body.subscripts, v) == Motion::Next).then_some(v)
@@ -193,7 +237,7 @@ pub(super) fn over_spatial(
         .fold(stmts, |stmts, (i, extent)| vec![serial(i, IntExpr::constant(0), extent, stmts)])
 }
 
-fn store_block(b: &KernelBuilder<'_, '_>, body: &Body, at: &Positions, update: Update) -> Stmt {
+pub(super) fn store_block(b: &KernelBuilder<'_, '_>, body: &Body, at: &Positions, update: Update) -> Stmt {
     let store = Store {
         buffer: body.buffer,
         subscripts: body.subscripts.clone(),

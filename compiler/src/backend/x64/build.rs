@@ -57,6 +57,8 @@ pub(super) struct Builder<'k> {
     alloc_loop: HashMap<TensorId, u32>,
     /// Register buffers whose last axis lies in lanes, with the lanes of a chunk.
     pub(super) vector_buffers: HashMap<TensorId, u32>,
+    /// Columns of square register buffers that were read as vectors since they were written.
+    pub(super) transposed: HashMap<TensorId, Vec<Reg>>,
     pub(super) lets: HashMap<TensorId, Val>,
     pub(super) known: HashMap<Key, Reg>,
     /// The loops whose iterations the call numbers.
@@ -84,6 +86,7 @@ impl<'k> Builder<'k> {
             cells: HashMap::new(),
             alloc_loop: HashMap::new(),
             vector_buffers: HashMap::new(),
+            transposed: HashMap::new(),
             lets: HashMap::new(),
             known: HashMap::new(),
             nest: Vec::new(),
@@ -193,6 +196,11 @@ impl<'k> Builder<'k> {
         Ok(())
     }
 
+    /// The node that was made last.
+    pub(super) fn last_node(&mut self) -> Option<&mut Node> {
+        self.nodes.last_mut().and_then(|list| list.last_mut())
+    }
+
     /// A new register, defined in the loop where the code stands.
     pub(super) fn register(&mut self, class: Class) -> Reg {
         let home = self.loops.last().copied().unwrap_or(0);
@@ -263,11 +271,13 @@ impl<'k> Builder<'k> {
         let home = self.loops.last().copied().unwrap_or(0);
         self.alloc_loop.insert(t, home);
         self.cells.retain(|(x, _), _| *x != t);
+        self.transposed.remove(&t);
         Ok(())
     }
 
     /// Forgets values that another path or iteration may not have computed.
     fn forget(&mut self) {
+        self.transposed.clear();
         self.known.clear();
     }
 

@@ -154,7 +154,7 @@ impl Emitter<'_> {
                 Operand::Register(r) => Instruction::with2(code, dst, r),
                 Operand::Memory(m) => Instruction::with2(code, dst, m),
             },
-            ([a, b], Op::Range | Op::Align) => {
+            ([a, b], Op::Range | Op::Align | Op::Groups) => {
                 let a = self.register(*a, i.lane, bytes, OTHER)?;
                 match self.operand(*b, bytes)? {
                     Operand::Register(r) => Instruction::with4(code, dst, a, r, imm),

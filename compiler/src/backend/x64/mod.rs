@@ -11,6 +11,7 @@ mod build;
 mod code;
 mod emit;
 mod encode;
+mod fold;
 mod ints;
 mod listing;
 mod opcodes;
@@ -37,7 +38,8 @@ pub(crate) fn compile(
     listing: Listing,
     text: &mut String,
 ) -> Result<FunctionCode, String> {
-    let built = build::Builder::new(kernel, expansions).build()?;
+    let mut built = build::Builder::new(kernel, expansions).build()?;
+    fold::fold(&mut built.body);
     let allocation = allocate::allocate(&built.body, &built.classes, &built.homes);
     let (bytes, code) = emit::emit(&built, &allocation)?;
     if listing.assembly {

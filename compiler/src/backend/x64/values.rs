@@ -483,6 +483,13 @@ impl Builder<'_> {
 
     fn read_cell(&mut self, t: TensorId, dtype: DType, at: &[IntExpr]) -> Built<Val> {
         let lane = Lane::of(dtype).ok_or("a register of this type is not in vectors")?;
+        let bears = |i: &IntExpr| self.lane.is_some_and(|l| i.mentions(l.var));
+        if let [row, column] = at
+            && bears(row)
+            && !bears(column)
+        {
+            return self.read_column(t, lane, row, column);
+        }
         let moving = self.lane.is_some_and(|l| at.iter().any(|i| i.mentions(l.var)));
         let (cell, within, chunk) = self.find_cell(t, at)?;
         let lanes = self.lanes();
@@ -510,6 +517,99 @@ impl Builder<'_> {
         let mut inst = self.blank(Kind::Splat, lane);
         inst.sources.push(Source::Reg(shifted));
         Ok(Val::Vector(self.pure(Class::Vector, inst, None)?))
+    }
+
+    /// A column of a register buffer as a vector: all columns are made at once.
+    fn read_column(
+        &mut self,
+        t: TensorId,
+        lane: Lane,
+        row: &IntExpr,
+        column: &IntExpr,
+    ) -> Built<Val> {
+        let side = 64 / lane.bytes();
+        let var = self.lane.map(|l| l.var).ok_or("a column is read outside of lanes")?;
+        let plain = row.as_var() == Some(var);
+        let column = column.as_constant().filter(|c| (0..i64::from(side)).contains(c));
+        let (Some(column), true, Some(chunk)) = (column, plain, self.vector_buffers.get(&t)) else {
+            return Err("a register is read down its columns".to_owned());
+        };
+        if *chunk != side {
+            return Err("a register is read down its columns".to_owned());
+        }
+        if !self.transposed.contains_key(&t) {
+            let rows: Vec<Option<Reg>> = (0..i64::from(side))
+                .map(|r| self.cells.get(&(t, vec![r, 0])).map(|(c, _)| *c))
+                .collect();
+            let columns = self.transpose(lane, &rows)?;
+            self.transposed.insert(t, columns);
+        }
+        let columns = self.transposed.get(&t).map_or(&[][..], Vec::as_slice);
+        columns.get(column as usize).map(|r| Val::Vector(*r)).ok_or("no such column".to_owned())
+    }
+
+    /// Transposes 16 rows of 16 elements, or 8 of 8. Rows that were never written are any.
+    fn transpose(&mut self, lane: Lane, rows: &[Option<Reg>]) -> Built<Vec<Reg>> {
+        let any = rows.iter().flatten().next().copied().ok_or("an empty register is read")?;
+        let mut v: Vec<Reg> = rows.iter().map(|r| r.unwrap_or(any)).collect();
+        let pairs = |b: &mut Self, v: &[Reg], low: Op, high: Op| -> Built<Vec<Reg>> {
+            let mut out = Vec::with_capacity(v.len());
+            for pair in v.chunks_exact(2) {
+                if let [a, c] = pair {
+                    out.push(b.shuffle(low, lane, *a, *c, 0)?);
+                    out.push(b.shuffle(high, lane, *a, *c, 0)?);
+                }
+            }
+            Ok(out)
+        };
+        // Groups of as many rows as a group of 128 bits has elements.
+        let mut group = 2;
+        if lane.bytes() == 4 {
+            group = 4;
+            v = pairs(self, &v, Op::UnpackLow, Op::UnpackHigh)?;
+            let mut next = Vec::with_capacity(v.len());
+            for four in v.chunks_exact(4) {
+                if let [a, b, c, d] = four {
+                    for (x, y) in [(a, c), (b, d)] {
+                        next.push(self.shuffle(Op::PairLow, lane, *x, *y, 0)?);
+                        next.push(self.shuffle(Op::PairHigh, lane, *x, *y, 0)?);
+                    }
+                }
+            }
+            v = next;
+        } else {
+            v = pairs(self, &v, Op::PairLow, Op::PairHigh)?;
+        }
+        let mut columns = vec![any; v.len()];
+        for j in 0..group {
+            let part = |g: usize| v.get(g * group + j).copied().unwrap_or(any);
+            let (a, b, c, d) = (part(0), part(1), part(2), part(3));
+            let even = (
+                self.shuffle(Op::Groups, lane, a, b, 0x88)?,
+                self.shuffle(Op::Groups, lane, c, d, 0x88)?,
+            );
+            let odd = (
+                self.shuffle(Op::Groups, lane, a, b, 0xdd)?,
+                self.shuffle(Op::Groups, lane, c, d, 0xdd)?,
+            );
+            for (q, ((x, y), imm)) in
+                [(even, 0x88), (odd, 0x88), (even, 0xdd), (odd, 0xdd)].into_iter().enumerate()
+            {
+                let column = self.shuffle(Op::Groups, lane, x, y, imm)?;
+                if let Some(slot) = columns.get_mut(q * group + j) {
+                    *slot = column;
+                }
+            }
+        }
+        Ok(columns)
+    }
+
+    fn shuffle(&mut self, op: Op, lane: Lane, a: Reg, b: Reg, imm: u8) -> Built<Reg> {
+        let mut inst = self.blank(Kind::Op(op), lane);
+        inst.lanes = 64 / lane.bytes();
+        inst.sources = smallvec![Source::Reg(a), Source::Reg(b)];
+        inst.imm = imm;
+        self.pure(Class::Vector, inst, None)
     }
 
     /// Performs a store.
@@ -623,6 +723,12 @@ impl Builder<'_> {
             }
             Update::Set => {
                 let v = self.value(value, mask)?;
+                if let (Val::Vector(r), None) = (v, mask)
+                    && self.load_into(r, cell)
+                {
+                    self.transposed.remove(&t);
+                    return Ok(());
+                }
                 let mut inst = self.blank(Kind::Copy, lane);
                 inst.sources.push(self.source(v)?);
                 inst
@@ -630,7 +736,19 @@ impl Builder<'_> {
         };
         inst.dst = Some(cell);
         inst.mask = mask;
+        self.transposed.remove(&t);
         self.push(Node::Inst(inst))
+    }
+
+    /// Lets a load that was just made write a cell instead of a register of its own.
+    fn load_into(&mut self, r: Reg, cell: Reg) -> bool {
+        let Some(Node::Inst(i)) = self.last_node() else { return false };
+        if i.dst != Some(r) || !matches!(i.kind, Kind::Load | Kind::Broadcast) {
+            return false;
+        }
+        i.dst = Some(cell);
+        self.known.retain(|_, known| *known != r);
+        true
     }
 
     /// `old op new` for a reducer.
