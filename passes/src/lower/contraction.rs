@@ -42,7 +42,7 @@ const STREAM: f64 = 2.7;
 /// Bytes of the cache that a core has for itself: what the copy of the lanes' operand may take.
 const CACHE: i64 = 1 << 20;
 /// Elements of a summed variable that a block takes at most, and lanes.
-const SUMMED: i64 = 320;
+const SUMMED: i64 = 256;
 const LANES: i64 = 512;
 /// Summed variables of at most this extent are unrolled.
 const UNROLLED: i64 = 4;
@@ -339,6 +339,13 @@ enum Order {
     After(IntExpr),
 }
 
+/// Which rows are done: one, or the tiles from one number to another and then so many rows behind
+/// the last whole tile.
+enum Rows {
+    One,
+    Tiles(IntExpr, IntExpr, IntExpr),
+}
+
 /// A tile along one side.
 #[derive(Clone, Debug)]
 struct Side {
@@ -441,7 +448,12 @@ impl Contraction {
         });
         let plain = matches!(fixed, Expr::Read(_));
         let often = columns >= 2 && self.tile.rows > 1;
-        if mentions(&fixed, r) && (!plain || !along) && often {
+        // Rows that lie far apart meet in the same sets of the caches.
+        let far = columns >= 8 && along && {
+            let longest = longest.map_or(1, |v| nominal(&extent_of(body, v)));
+            longest * body.value.dtype().size() as i64 >= 2048
+        };
+        if mentions(&fixed, r) && (!plain || !along || far) && often {
             self.panels = pack::pack(b, body, &fixed, (r, self.tile.rows), "rows");
         }
     }
@@ -662,7 +674,7 @@ impl Contraction {
         nest::pointwise_stmts(b, store, Update::Set)
     }
 
-    /// Columns of tiles over the lanes of a block, the last one cut.
+    /// Blocks of rows that stay in the cache while all columns pass, then the rows that are left.
     fn columns(
         &self,
         b: &mut KernelBuilder<'_, '_>,
@@ -670,6 +682,55 @@ impl Contraction {
         at: &Positions,
         extent: &IntExpr,
         place: &(Option<(IntExpr, IntExpr)>, Order, IntExpr),
+    ) -> Vec<Stmt> {
+        let Some(r) = self.rows else {
+            return self.columns_of(b, body, at, extent, (place, &Rows::One));
+        };
+        let whole = extent_of(body, r).div(&IntExpr::constant(self.tile.rows));
+        let rest = &extent_of(body, r) - &(whole.clone() * IntExpr::constant(self.tile.rows));
+        let summed: i64 = self
+            .summed
+            .iter()
+            .map(|v| match &self.copy {
+                Some(c) if c.summed == *v => c.block,
+                _ => nominal(&extent_of(body, *v)),
+            })
+            .product();
+        let row = summed * body.value.dtype().size() as i64 * self.tile.rows;
+        let most = (CACHE / 3 / row.max(1)).max(1);
+        let tiles = nominal(&whole);
+        let zero = IntExpr::constant(0);
+        if tiles <= most || self.copy.is_none() {
+            let all = Rows::Tiles(zero, whole, rest);
+            return self.columns_of(b, body, at, extent, (place, &all));
+        }
+        let block = dividing(tiles, most, 1);
+        let size = IntExpr::constant(block);
+        let chunk = b.kernel.fresh_var("rows");
+        let lo = IntExpr::from(chunk) * size.clone();
+        let hi = if whole.div(&size) * size.clone() == whole {
+            lo.clone() + size
+        } else {
+            (lo.clone() + size).minimum(&whole)
+        };
+        let main = Rows::Tiles(lo, hi, zero.clone());
+        let main = self.columns_of(b, body, at, extent, (place, &main));
+        let mut out = vec![serial(chunk, zero, ceil_of(&whole, block), main)];
+        if rest.as_constant() != Some(0) {
+            let last = Rows::Tiles(whole.clone(), whole, rest);
+            out.extend(self.columns_of(b, body, at, extent, (place, &last)));
+        }
+        out
+    }
+
+    /// Columns of tiles over the lanes of a block, the last one cut.
+    fn columns_of(
+        &self,
+        b: &mut KernelBuilder<'_, '_>,
+        body: &Body,
+        at: &Positions,
+        extent: &IntExpr,
+        place: (&(Option<(IntExpr, IntExpr)>, Order, IntExpr), &Rows),
     ) -> Vec<Stmt> {
         let columns = self.tile.vectors * self.width;
         let size = IntExpr::constant(columns);
@@ -705,7 +766,10 @@ impl Contraction {
         body: &Body,
         at: &Positions,
         lanes: &Side,
-        (summed, order, origin): &(Option<(IntExpr, IntExpr)>, Order, IntExpr),
+        ((summed, order, origin), rows): (
+            &(Option<(IntExpr, IntExpr)>, Order, IntExpr),
+            &Rows,
+        ),
     ) -> Vec<Stmt> {
         let zero = IntExpr::constant(0);
         let place = |rows: Side| Place {
@@ -716,27 +780,27 @@ impl Contraction {
             order: order.clone(),
             origin: origin.clone(),
         };
-        let Some(r) = self.rows else {
+        let (Some(r), Rows::Tiles(lo, hi, rest)) = (self.rows, rows) else {
             let only = Side { panel: zero.clone(), start: zero, size: 1, limit: None };
             return self.tile(b, body, &place(only));
         };
         let extent = extent_of(body, r);
         let size = IntExpr::constant(self.tile.rows);
-        let whole = extent.div(&size);
-        let chunk = b.kernel.fresh_var(&format!("{}o", name_of(b, r)));
-        let panel = IntExpr::from(chunk);
-        let start = panel.clone() * size.clone();
-        let side = Side { panel, start, size: self.tile.rows, limit: None };
-        let main = self.tile(b, body, &place(side));
-        let done = whole.clone() * size;
         let mut out = Vec::new();
-        if whole.as_constant() != Some(0) {
-            out.push(serial(chunk, zero.clone(), whole.clone(), main));
+        if lo != hi {
+            let chunk = b.kernel.fresh_var(&format!("{}o", name_of(b, r)));
+            let panel = IntExpr::from(chunk);
+            let start = panel.clone() * size.clone();
+            let side = Side { panel, start, size: self.tile.rows, limit: None };
+            let main = self.tile(b, body, &place(side));
+            out.push(serial(chunk, lo.clone(), hi.clone(), main));
         }
-        if done == extent {
+        if rest.as_constant() == Some(0) {
             return out;
         }
-        match ((&extent - &done).as_constant(), &self.panels) {
+        let whole = extent.div(&size);
+        let done = whole.clone() * size;
+        match (rest.as_constant(), &self.panels) {
             (Some(rest), _) => {
                 let side = Side { panel: whole, start: done, size: rest, limit: None };
                 out.extend(self.tile(b, body, &place(side)));
