@@ -201,7 +201,7 @@ impl Compilation {
     }
 
     fn link(&self, code: &ObjectCode) -> Image {
-        link::image(self.function(), self.program(), &self.lowered.kernels, code)
+        link::image(self.function(), self.program(), &self.lowered.kernels, code, &self.target)
     }
 
     /// Compiles into the memory of this process.
