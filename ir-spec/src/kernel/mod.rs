@@ -11,6 +11,7 @@
 //! feeds a sum.
 
 mod canonical;
+mod independence;
 mod names;
 mod parallel;
 mod print;
