@@ -71,7 +71,9 @@ impl Executable {
                 Argument::Output(k) => (*k as usize) < image.outputs.len(),
                 Argument::Buffer(k) => (*k as usize) < image.buffers.len(),
             });
-            if !fits || code.kernel(step.kernel as usize).is_none() {
+            let conditions = step.when.iter().flat_map(|c| &c.arguments);
+            let known = conditions.into_iter().all(|k| (*k as usize) < step.arguments.len());
+            if !fits || !known || code.kernel(step.kernel as usize).is_none() {
                 return Err(LoadError::Damaged("a call names what the image does not hold"));
             }
         }
@@ -378,6 +380,24 @@ impl Bound<'_, '_> {
         let all: Vec<TensorView<'_>> =
             self.params.iter().filter_map(|p| p.clone().or_else(|| rest.next())).collect();
         self.executable.run_with(&all, options)
+    }
+
+    /// Runs into the caller's memory on the inputs that are neither `param` nor `inout`, in order;
+    /// `outputs` are as for [`Executable::run_into`].
+    pub fn run_into(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [TensorViewMut<'_>],
+        options: &CallOptions<'_>,
+    ) -> Result<(), RunError> {
+        let given = |s: &TensorSpec| !matches!(s.role, TensorRole::Param | TensorRole::Inout);
+        self.executable.expect_inputs(inputs.len(), &given)?;
+        let mut rest = inputs.iter().cloned();
+        let read = self.executable.image.inputs.iter().zip(&self.params);
+        let read = read.filter(|(s, _)| s.role != TensorRole::Inout);
+        let all: SmallVec<[TensorView<'_>; 4]> =
+            read.filter_map(|(_, p)| p.clone().or_else(|| rest.next())).collect();
+        self.executable.run_into(&all, outputs, options)
     }
 }
 

@@ -15,19 +15,20 @@ use std::time::{Duration, Instant};
 
 /// Who runs the work of a call.
 ///
-/// The embedding program implements it to have calls run on threads of its own. With `rayon`:
+/// The embedding program implements it to have calls run on threads of its own, for example those
+/// of `rayon` by `in_place_scope`, or of the standard library:
 ///
-/// ```ignore
-/// struct Pool(rayon::ThreadPool);
+/// ```
+/// struct Scoped;
 ///
-/// impl tcc::Executor for Pool {
+/// impl tcc_runtime::Executor for Scoped {
 ///     fn threads(&self) -> usize {
-///         self.0.current_num_threads()
+///         2
 ///     }
 ///
 ///     fn run(&self, helpers: usize, work: &(dyn Fn() + Sync)) {
-///         self.0.in_place_scope(|scope| {
-///             (0..helpers).for_each(|_| scope.spawn(|_| work()));
+///         std::thread::scope(|scope| {
+///             (0..helpers).for_each(|_| drop(scope.spawn(work)));
 ///             work();
 ///         });
 ///     }
@@ -297,4 +298,104 @@ fn look_for<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread::{current, scope, yield_now};
+
+    fn threads(most: usize) -> Threads {
+        Threads::new(NonZeroUsize::new(most).unwrap())
+    }
+
+    fn await_sleep(t: &Threads) {
+        while t.shared.sleeping.load(Ordering::SeqCst) < t.started() {
+            yield_now();
+        }
+    }
+
+    /// The tasks 0..100 by whoever comes, each counted.
+    fn count_tasks(t: &Threads, helpers: usize) -> Vec<usize> {
+        let next = AtomicUsize::new(0);
+        let done: Vec<AtomicUsize> = (0..100).map(|_| AtomicUsize::new(0)).collect();
+        t.run(helpers, &|| {
+            while let Some(task) = done.get(next.fetch_add(1, Ordering::Relaxed)) {
+                task.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        done.iter().map(|d| d.load(Ordering::Relaxed)).collect()
+    }
+
+    #[test]
+    fn every_task_is_done_once_when_run_returns() {
+        let t = threads(4);
+        for round in 0..3000 {
+            assert_eq!(count_tasks(&t, round % 5), [1; 100], "round {round}");
+            if round % 100 == 0 {
+                await_sleep(&t);
+            }
+        }
+        assert_eq!(t.started(), 4);
+    }
+
+    #[test]
+    fn helpers_come_from_sleep() {
+        let t = threads(3);
+        for _ in 0..20 {
+            // Each waits for the others, so that the work ends only if all three threads come.
+            let all = std::sync::Barrier::new(3);
+            t.run(2, &|| {
+                all.wait();
+            });
+            await_sleep(&t);
+        }
+        assert_eq!((t.started(), t.shares()), (2, 20));
+    }
+
+    #[test]
+    fn callers_that_find_the_threads_busy_work_alone() {
+        let t = threads(4);
+        let outer = current().id();
+        t.run(3, &|| {
+            let here = current().id();
+            t.run(3, &|| assert_eq!(current().id(), here));
+        });
+        assert_eq!(t.shares(), 1);
+        scope(|s| {
+            for _ in 0..8 {
+                s.spawn(|| (0..200).for_each(|_| assert_eq!(count_tasks(&t, 3), [1; 100])));
+            }
+        });
+        assert!(t.started() <= 3);
+        assert_eq!(current().id(), outer);
+    }
+
+    #[test]
+    fn a_panic_of_any_thread_comes_back_to_the_caller() {
+        let t = threads(3);
+        let caller = current().id();
+        for at_caller in [true, false] {
+            let both = std::sync::Barrier::new(2);
+            let attempt = AssertUnwindSafe(|| {
+                t.run(1, &|| {
+                    both.wait();
+                    assert!((current().id() == caller) != at_caller, "as wanted");
+                });
+            });
+            assert!(catch_unwind(attempt).is_err(), "the caller's own: {at_caller}");
+            assert_eq!(count_tasks(&t, 2), [1; 100], "the threads go on");
+        }
+    }
+
+    #[test]
+    fn dropped_threads_end() {
+        for helpers in 0..4 {
+            let t = threads(4);
+            count_tasks(&t, helpers);
+            let shared = Arc::downgrade(&t.shared);
+            drop(t);
+            assert!(shared.upgrade().is_none(), "a thread still runs");
+        }
+    }
 }

@@ -169,7 +169,8 @@ pub struct EstimateTerm {
 }
 
 impl Estimate {
-    /// The value with `sizes[k]` as the value of size number k; a part without one counts as the largest number.
+    /// The value with `sizes[k]` as the value of size number k. An expression without a value
+    /// counts as the largest number.
     pub fn eval(&self, sizes: &[i64]) -> f64 {
         let value = |e: &SizeExpr| e.eval(sizes).map_or(f64::MAX, |v| v.max(0) as f64);
         let term = |t: &EstimateTerm| t.sizes.iter().fold(t.factor, |p, e| p * value(e));

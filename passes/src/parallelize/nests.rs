@@ -1,7 +1,7 @@
 //! The nests of a kernel, with those loops marked whose iterations threads can share.
 
 use tcc_ir::int::{Facts, IntExpr};
-use tcc_ir::kernel::{For, Kernel, LoopKind, Stmt};
+use tcc_ir::kernel::{For, Kernel, LoopKind, Stmt, is_fixed};
 use tcc_ir::scalar::{Expr, Func};
 
 /// A nest that runs its blocks no more often than this, whatever the sizes, is not worth a thread.
@@ -94,7 +94,8 @@ impl Shaper<'_> {
                 let mut cases = Vec::new();
                 for (condition, body) in both.into_iter().filter(|(_, body)| !body.is_empty()) {
                     let inner = self.cases(outer, body).into_iter();
-                    cases.extend(inner.map(|(c, body)| (joined(&[condition.clone()], &c), body)));
+                    let under = std::slice::from_ref(&condition);
+                    cases.extend(inner.map(|(c, body)| (joined(under, &c), body)));
                 }
                 cases
             }
@@ -178,8 +179,6 @@ fn is_separable(body: &[Stmt]) -> bool {
 /// for it to run.
 fn branches(s: &Stmt) -> Option<[(Expr, &[Stmt]); 2]> {
     let Stmt::If { condition, then, otherwise } = s else { return None };
-    let mut fixed = condition.reads().is_empty();
-    condition.visit_ints(&mut |i| fixed &= !i.mentions_vars());
     let not = Expr::Apply(Func::Not, vec![condition.clone()]);
-    fixed.then(|| [(condition.clone(), then.as_slice()), (not, otherwise.as_slice())])
+    is_fixed(condition).then(|| [(condition.clone(), then.as_slice()), (not, otherwise.as_slice())])
 }
