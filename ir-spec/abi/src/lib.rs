@@ -16,8 +16,9 @@ mod size;
 pub use call::{ErrorRecord, KernelCall, KernelFn, SCRATCH_ALIGNMENT, Status};
 pub use dtype::DType;
 pub use image::{
-    Argument, BufferSpec, CodeImage, DerivedFact, Image, ImageError, Import, KernelCode, Reloc,
-    RelocKind, RelocTarget, Site, SizeSource, Step, TensorRole, TensorSpec,
+    Argument, BufferSpec, CodeImage, Contiguity, DerivedFact, Estimate, EstimateTerm, Image,
+    ImageError, Import, KernelCode, ParallelNest, Reloc, RelocKind, RelocTarget, Site, SizeSource,
+    Step, TensorRole, TensorSpec,
 };
 pub use scalar::Scalar;
 pub use size::{SIZE_LIMIT, SizeError, SizeExpr, SizeOp};

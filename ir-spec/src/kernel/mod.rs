@@ -11,6 +11,7 @@
 //! feeds a sum.
 
 mod canonical;
+mod independence;
 mod names;
 mod parallel;
 mod print;
@@ -21,7 +22,7 @@ pub mod verify;
 
 pub use canonical::{canonical, canonical_program, renumbered};
 pub use names::KernelNames;
-pub use parallel::ParallelNest;
+pub use parallel::{ParallelNest, is_fixed};
 pub use print::print_kernel;
 pub use rename::Rename;
 pub use scratch::Scratch;

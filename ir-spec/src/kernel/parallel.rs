@@ -65,7 +65,7 @@ fn shared_out(f: &For) -> Option<&For> {
 }
 
 /// True if a condition has one value for a whole call: it reads nothing and mentions sizes only.
-fn is_fixed(condition: &Expr) -> bool {
+pub fn is_fixed(condition: &Expr) -> bool {
     let mut fixed = condition.reads().is_empty();
     condition.visit_ints(&mut |i| fixed &= !i.mentions_vars());
     fixed

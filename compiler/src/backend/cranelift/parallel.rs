@@ -10,6 +10,11 @@ use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{BlockArg, InstBuilder, Value};
 use tcc_ir::kernel::For;
 
+/// What one iteration hands on to the next.
+fn state(counter: Value, values: &[Value]) -> Vec<BlockArg> {
+    std::iter::once(counter).chain(values.iter().copied()).map(BlockArg::from).collect()
+}
+
 /// A loop of the nest: its first value, and its number of iterations.
 #[derive(Clone, Copy)]
 struct Digit {
@@ -30,15 +35,17 @@ impl KernelCx<'_, '_> {
         self.e.b.ins().brif(some, start, &[], exit, &[]);
         self.e.b.seal_block(start);
         self.e.b.switch_to_block(start);
-        let mut state = vec![BlockArg::from(first)];
-        state.extend(self.values_at(first, &digits).into_iter().map(BlockArg::from));
-        self.e.b.ins().jump(body, &state);
+        let values = self.values_at(first, &digits);
+        self.e.b.ins().jump(body, &state(first, &values));
         self.e.b.switch_to_block(body);
         let k = self.e.b.append_block_param(body, I64);
         let values: Vec<Value> =
-            digits.iter().map(|_| self.e.b.append_block_param(body, I64)).collect();
+            values.iter().map(|_| self.e.b.append_block_param(body, I64)).collect();
         self.ints.push_scope();
-        for (f, v) in loops.iter().zip(&values) {
+        // The variable of a single loop is the counter.
+        let counter = [k];
+        let variables = if values.is_empty() { counter.as_slice() } else { values.as_slice() };
+        for (f, v) in loops.iter().zip(variables) {
             self.ints.define(f.var, *v);
         }
         let needed = self.needed(&innermost.body);
@@ -49,9 +56,8 @@ impl KernelCx<'_, '_> {
         self.body(&innermost.body);
         let next = self.e.b.ins().iadd_imm_s(k, 1);
         let more = self.e.b.ins().icmp(IntCC::SignedLessThan, next, end);
-        let mut state = vec![BlockArg::from(next)];
-        state.extend(self.advanced(&values, &digits).into_iter().map(BlockArg::from));
-        self.e.b.ins().brif(more, body, &state, exit, &[]);
+        let values = if values.is_empty() { values } else { self.advanced(&values, &digits) };
+        self.e.b.ins().brif(more, body, &state(next, &values), exit, &[]);
         self.ints.pop_scope();
         self.e.b.seal_block(body);
         self.e.b.seal_block(exit);
@@ -65,7 +71,8 @@ impl KernelCx<'_, '_> {
         Digit { lo, extent: self.e.b.ins().smax(extent, zero) }
     }
 
-    /// The call's range, cut at the iterations that there are.
+    /// The call's range, cut at the iterations that there are; values of the variable if there is
+    /// only one loop.
     fn iterations(&mut self, digits: &[Digit]) -> (Value, Value) {
         let mut count = self.e.b.ins().iconst(I64, 1);
         for d in digits {
@@ -73,11 +80,18 @@ impl KernelCx<'_, '_> {
         }
         let zero = self.e.b.ins().iconst(I64, 0);
         let first = self.e.b.ins().smax(self.range.0, zero);
-        (first, self.e.b.ins().smin(self.range.1, count))
+        let end = self.e.b.ins().smin(self.range.1, count);
+        match digits {
+            [d] => (self.e.b.ins().iadd(d.lo, first), self.e.b.ins().iadd(d.lo, end)),
+            _ => (first, end),
+        }
     }
 
-    /// The variables at an iteration that there is, so that no extent is 0.
+    /// The variables at an iteration that there is, so that no extent is 0; none for a single loop.
     fn values_at(&mut self, iteration: Value, digits: &[Digit]) -> Vec<Value> {
+        if digits.len() < 2 {
+            return Vec::new();
+        }
         let mut rest = iteration;
         let mut values = Vec::new();
         for (k, d) in digits.iter().enumerate().rev() {
