@@ -38,7 +38,7 @@ use tcc_ir::{TensorId, VarId};
 /// Vector registers for accumulators and operands.
 const REGISTERS: i64 = 30;
 /// Cycles a vector from the second cache.
-const STREAM: f64 = 2.7;
+const STREAM: f64 = 4.5;
 /// Bytes of the cache that a core has for itself: what the copy of the lanes' operand may take.
 const CACHE: i64 = 1 << 20;
 /// Elements of a summed variable that a block takes at most, and lanes.
@@ -164,7 +164,9 @@ pub(super) fn contraction(
     let uses = if shared { ceil(rows, first.rows) } else { 1 };
     let unit = moves_by_one(&c.value, last);
     let far = lanes * size >= 1024 && summed >= 32;
-    let wanted = !unit || (uses >= 3 && far);
+    // Lanes that leave much of their vectors empty.
+    let sparse = 10 * lanes < 9 * ceil(lanes, c.width) * c.width;
+    let wanted = !unit || (uses >= 3 && (far || sparse && summed >= 32));
     if wanted && shared && rows >= 2 {
         c.merge_lanes(b, body);
     } else if !unit {
@@ -481,7 +483,8 @@ impl Contraction {
         if done == *first {
             return vec![serial(chunk, zero, count, main)];
         }
-        let last = self.block(b, body, at, (&done, &(first - &done)));
+        // The last block is at `done`; so said, it is seen to lie behind the others.
+        let last = self.block(b, body, at, (&lo, &(first - &done)));
         let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
         vec![serial(chunk, zero, count, vec![Stmt::If { condition, then: main, otherwise: last }])]
     }
