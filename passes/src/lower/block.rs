@@ -1,6 +1,8 @@
 //! Building one kernel: its buffers, and equations as block bodies with their producers inlined.
 
+use super::group::{Local, local_read};
 use super::nest::{self, Initial};
+use super::reduce;
 use super::{Fixed, LowerCx};
 use indexmap::IndexMap;
 use tcc_abi::DType;
@@ -19,6 +21,8 @@ pub(crate) struct KernelBuilder<'c, 'a> {
     /// Kernel buffer of each program buffer, and whether the kernel writes it.
     used: IndexMap<TensorId, (TensorId, bool)>,
     pub(crate) body: Vec<Stmt>,
+    /// Tensors of a group that live in local memory.
+    pub(crate) locals: IndexMap<TensorId, Local>,
 }
 
 /// What is in a tensor before its first equation runs.
@@ -65,7 +69,14 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
         }
         let kernel =
             Kernel { name, sizes: cx.f.sizes.clone(), facts: kernel_facts, ..Kernel::default() };
-        KernelBuilder { cx, kernel, facts, used: IndexMap::new(), body: Vec::new() }
+        KernelBuilder {
+            cx,
+            kernel,
+            facts,
+            used: IndexMap::new(),
+            body: Vec::new(),
+            locals: IndexMap::new(),
+        }
     }
 
     /// The kernel buffer of a program buffer.
@@ -284,7 +295,7 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
         let body = self.body_of(e, buffer, fixed);
         match body.reducer {
             None => nest::pointwise(self, body, Update::Set),
-            Some(r) => nest::reduction(self, body, r, initial),
+            Some(r) => reduce::reduction(self, body, r, initial),
         }
     }
 
@@ -421,6 +432,9 @@ impl Inliner {
             .collect();
         if b.cx.is_inlined(r.tensor) {
             return self.producer(b, r, subscripts);
+        }
+        if let Some(read) = local_read(&b.locals, r, &subscripts) {
+            return Expr::Read(Box::new(read));
         }
         let default = r.default.as_ref().map(|d| self.expr(b, d));
         let tensor = b.read_from(r.tensor);

@@ -23,11 +23,9 @@
 //! ([`tile`]).
 
 use super::block::{Body, KernelBuilder};
-use super::nest::{
-    self, Initial, Positions, extent_of, name_of, over_spatial, serial, split_vars,
-    update_of,
-};
+use super::nest::{self, Initial, Positions, extent_of, name_of, over_spatial, serial};
 use super::pack::{self, Panels};
+use super::reduce::{split_vars, update_of};
 use super::vector::{Motion, motion};
 use super::Fixed;
 use tcc_ir::int::{IntExpr, Symbol};
@@ -130,7 +128,7 @@ pub(super) fn tile(rows: i64, lanes: i64, width: i64) -> Tile {
 
 /// A size of blocks, at most `most` (one at least) and a multiple of `step`: if there is one that
 /// leaves no rest and is not much smaller, that one.
-fn dividing(extent: i64, most: i64, step: i64) -> i64 {
+pub(super) fn dividing(extent: i64, most: i64, step: i64) -> i64 {
     let largest = (most / step).max(1) * step;
     let exact = (1..=largest / step)
         .rev()
@@ -174,6 +172,11 @@ pub(super) fn contraction(
     }
     let lanes: i64 = c.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product();
     c.tile = tile(rows, lanes, c.width);
+    if !shared {
+        // Rows only keep the core busy: few are enough.
+        c.tile.rows = c.tile.rows.min(4);
+        c.tile.vectors = c.tile.vectors.min(2);
+    }
     if wanted {
         let copy = c.plan_copy(b, body)?;
         if c.lanes.len() > 1 {

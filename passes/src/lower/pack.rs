@@ -6,7 +6,8 @@
 
 use super::block::{Body, KernelBuilder};
 use super::contraction::{ceil_of, mentions};
-use super::nest::{self, extent_of, split_vars};
+use super::nest::{self, extent_of};
+use super::reduce::split_vars;
 use super::Fixed;
 use indexmap::IndexMap;
 use tcc_abi::DType;

@@ -3,7 +3,7 @@
 use super::code::{Class, Condition, Int, Lane, Loop, Node, Reg};
 use super::ints::{Incoming, Ints};
 use super::values::{Key, Val};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tcc_ir::eval::Expansions;
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{Block, For, Kernel, LoopKind, Scope, Scratch, Stmt, Update};
@@ -54,6 +54,7 @@ pub(super) struct Builder<'k> {
     pub(super) known_dense: Vec<TensorId>,
     /// Registers of register buffers: buffer, constant position of the first lane.
     pub(super) cells: HashMap<(TensorId, Vec<i64>), (Reg, u32)>,
+    pub(super) cell_registers: HashSet<Reg>,
     alloc_loop: HashMap<TensorId, u32>,
     /// Register buffers whose last axis lies in lanes, with the lanes of a chunk.
     pub(super) vector_buffers: HashMap<TensorId, u32>,
@@ -84,6 +85,7 @@ impl<'k> Builder<'k> {
             dense: HashMap::new(),
             known_dense: Vec::new(),
             cells: HashMap::new(),
+            cell_registers: HashSet::new(),
             alloc_loop: HashMap::new(),
             vector_buffers: HashMap::new(),
             transposed: HashMap::new(),
@@ -222,6 +224,7 @@ impl<'k> Builder<'k> {
         let home = self.alloc_loop.get(&t).copied().unwrap_or(0);
         let r = self.register_of(Class::Vector, home);
         self.cells.insert((t, at), (r, lanes));
+        self.cell_registers.insert(r);
         (r, lanes)
     }
 

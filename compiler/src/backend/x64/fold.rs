@@ -2,7 +2,7 @@
 
 use super::code::{Inst, Kind, Node, Reg, Source};
 use super::opcodes::Op;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Folds loads into the instructions behind them, in every straight stretch of code.
 pub(super) fn fold(nodes: &mut Vec<Node>) {
@@ -27,7 +27,7 @@ fn count(nodes: &[Node], uses: &mut HashMap<Reg, u32>) {
 fn fold_list(nodes: &mut Vec<Node>, uses: &HashMap<Reg, u32>) {
     // Loads since the last store or branch, by register: position and source.
     let mut loads: HashMap<Reg, (usize, Source)> = HashMap::new();
-    let mut folded = Vec::new();
+    let mut folded = HashSet::new();
     for k in 0..nodes.len() {
         match nodes.get_mut(k) {
             Some(Node::Inst(i)) => {
@@ -36,7 +36,7 @@ fn fold_list(nodes: &mut Vec<Node>, uses: &HashMap<Reg, u32>) {
                     continue;
                 }
                 if let Some(at) = use_load(i, &loads) {
-                    folded.push(at);
+                    folded.insert(at);
                 }
                 if matches!(i.kind, Kind::Store | Kind::StoreBool) {
                     loads.clear();

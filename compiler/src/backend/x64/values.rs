@@ -132,7 +132,7 @@ impl Builder<'_> {
     }
 
     fn is_cell(&self, r: Reg) -> bool {
-        self.cells.values().any(|(c, _)| *c == r)
+        self.cell_registers.contains(&r)
     }
 
     fn op(&mut self, op: Op, lane: Lane, sources: &[Val], imm: u8) -> Built<Reg> {
