@@ -22,12 +22,12 @@
 //! body will do. Which tile is best follows from the extents and from what a core does in a cycle
 //! ([`tile`]).
 
+use super::Fixed;
 use super::block::{Body, KernelBuilder};
 use super::nest::{self, Initial, Positions, extent_of, name_of, over_spatial, serial};
 use super::pack::{self, Panels};
 use super::reduce::{split_vars, update_of};
 use super::vector::{Motion, motion};
-use super::Fixed;
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{Block, Buffer, For, LoopKind, Scope, Stmt, Store, Update};
 use tcc_ir::scalar::{Comparison, Expr, Func, Read, Reducer, Subscript};
@@ -182,7 +182,8 @@ pub(super) fn contraction(
         if c.lanes.len() > 1 {
             let rows = c.rows.map_or(IntExpr::constant(1), |r| extent_of(body, r));
             let row = b.kernel.buffers.get(copy.buffer).and_then(|x| x.shape.last().cloned())?;
-            let (name, dtype) = (b.unused_name(&format!("{}_block", body.name)), body.value.dtype());
+            let (name, dtype) =
+                (b.unused_name(&format!("{}_block", body.name)), body.value.dtype());
             let shape = vec![rows, row];
             let buffer = Buffer { name, dtype, shape, scope: Scope::Local };
             c.result = Some(b.kernel.buffers.push(buffer));
@@ -232,7 +233,7 @@ fn recognize(
     }
     let last = body.subscripts.last()?.as_affine()?.as_var()?;
     let (spatial, summed) = split_vars(body);
-    if summed.is_empty() {
+    if summed.is_empty() || !spatial.contains(&last) {
         return None;
     }
     let (value, fixed, moving) = sides(&body.value, reducer, last)?;
@@ -275,9 +276,9 @@ fn sides(
     let factors: Vec<Expr> = value.operands(product).into_iter().cloned().collect();
     let (moving, fixed): (Vec<Expr>, Vec<Expr>) =
         factors.into_iter().partition(|f| mentions(f, lanes));
-    let pure = moving.iter().all(|f| {
-        f.reads().iter().all(|r| motion(&r.subscripts, lanes) != Motion::Fixed)
-    });
+    let pure = moving
+        .iter()
+        .all(|f| f.reads().iter().all(|r| motion(&r.subscripts, lanes) != Motion::Fixed));
     let join = |list: Vec<Expr>| list.into_iter().reduce(|a, b| Expr::binary(product, a, b));
     if pure && let (Some(m), Some(f)) = (join(moving), join(fixed)) {
         return Some((Expr::binary(product, f.clone(), m.clone()), Some(f), Some(m)));
@@ -374,12 +375,9 @@ impl Contraction {
         let mut inner = extent_of(body, last);
         while axis > 0 {
             // The axis that joins must be whole.
-            let whole = shape.get(axis).is_some_and(|n| *n == inner) && inner.as_constant().is_some();
-            let small = self
-                .lanes
-                .iter()
-                .map(|v| nominal(&extent_of(body, *v)))
-                .product::<i64>()
+            let whole =
+                shape.get(axis).is_some_and(|n| *n == inner) && inner.as_constant().is_some();
+            let small = self.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product::<i64>()
                 < LANES / 2;
             axis -= 1;
             let next = body.subscripts.get(axis).and_then(Subscript::as_affine);
@@ -403,8 +401,7 @@ impl Contraction {
             self.summed.iter().copied().filter(|v| mentions(moving, *v)).collect();
         let extent = |v: VarId| nominal(&extent_of(body, v));
         let summed = borne.iter().copied().max_by_key(|v| extent(*v))?;
-        let others: i64 =
-            borne.iter().filter(|v| **v != summed).map(|v| extent(*v)).product();
+        let others: i64 = borne.iter().filter(|v| **v != summed).map(|v| extent(*v)).product();
         if borne.iter().any(|v| *v != summed && extent_of(body, *v).as_constant().is_none()) {
             return None;
         }
@@ -438,8 +435,7 @@ impl Contraction {
         }
         shape.push(IntExpr::constant(row));
         let dtype = moving.dtype();
-        let buffer =
-            b.kernel.buffers.push(Buffer { name, dtype, shape, scope: Scope::Local });
+        let buffer = b.kernel.buffers.push(Buffer { name, dtype, shape, scope: Scope::Local });
         Some(Copy { buffer, summed, block, lanes })
     }
 
@@ -486,8 +482,9 @@ impl Contraction {
         if done == *first {
             return vec![serial(chunk, zero, count, main)];
         }
-        // The last block is at `done`; so said, it is seen to lie behind the others.
-        let last = self.block(b, body, at, (&lo, &(first - &done)));
+        // Known extents: by its number it is seen to lie behind the others.
+        let from = if whole.as_constant().is_some() { &lo } else { &done };
+        let last = self.block(b, body, at, (from, &(first - &done)));
         let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
         vec![serial(chunk, zero, count, vec![Stmt::If { condition, then: main, otherwise: last }])]
     }
@@ -772,10 +769,7 @@ impl Contraction {
         body: &Body,
         at: &Positions,
         lanes: &Side,
-        ((summed, order, origin), rows): (
-            &(Option<(IntExpr, IntExpr)>, Order, IntExpr),
-            &Rows,
-        ),
+        ((summed, order, origin), rows): (&(Option<(IntExpr, IntExpr)>, Order, IntExpr), &Rows),
     ) -> Vec<Stmt> {
         let zero = IntExpr::constant(0);
         let place = |rows: Side| Place {
@@ -855,9 +849,8 @@ impl Contraction {
         let mut summed = Positions::new();
         let mut loops = Vec::new();
         for v in &self.summed {
-            let block = p.summed.as_ref().filter(|_| {
-                self.copy.as_ref().is_some_and(|c| c.summed == *v)
-            });
+            let block =
+                p.summed.as_ref().filter(|_| self.copy.as_ref().is_some_and(|c| c.summed == *v));
             let extent = block.map_or_else(|| extent_of(body, *v), |(_, n)| n.clone());
             if extent.as_constant() == Some(1) && block.is_none() {
                 summed.insert(*v, IntExpr::constant(0));
@@ -908,9 +901,8 @@ impl Contraction {
         let (e, f) = (b.kernel.fresh_var("e"), b.kernel.fresh_var("f"));
         let mut at = p.at.clone();
         for (v, i) in summed {
-            let from = p.summed.as_ref().filter(|_| {
-                self.copy.as_ref().is_some_and(|c| c.summed == *v)
-            });
+            let from =
+                p.summed.as_ref().filter(|_| self.copy.as_ref().is_some_and(|c| c.summed == *v));
             at.insert(*v, from.map_or(i.clone(), |(from, _)| from + i));
         }
         if let Some(r) = self.rows {
@@ -969,7 +961,10 @@ impl Contraction {
         };
         if let Some(r) = self.rows {
             let value = p.rows.start.clone() + IntExpr::from(row);
-            limit(r, value, &p.rows.limit, target || sum && self.panels.is_none());
+            // Panels go on past the last row; what moves with the lanes may not.
+            let bare = self.panels.is_none()
+                || self.copy.is_none() && self.moving.as_ref().is_none_or(|m| mentions(m, r));
+            limit(r, value, &p.rows.limit, target || sum && bare);
         }
         if let Some(v) = self.lanes.last() {
             let value = p.lanes.start.clone() + IntExpr::from(lane);
@@ -1025,11 +1020,12 @@ impl Contraction {
             at.push(IntExpr::from(x) + IntExpr::from(f));
             replaced.push((moving.clone(), Expr::read(copy.buffer, moving.dtype(), at)));
         }
-        self.value.rewrite(&|i| i.clone(), &mut |x| {
-            match replaced.iter().find(|(from, _)| *from == x) {
-                Some((_, to)) => to.clone(),
-                None => x,
-            }
+        self.value.rewrite(&|i| i.clone(), &mut |x| match replaced
+            .iter()
+            .find(|(from, _)| *from == x)
+        {
+            Some((_, to)) => to.clone(),
+            None => x,
         })
     }
 }

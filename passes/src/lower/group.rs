@@ -106,8 +106,7 @@ fn group_of(cx: &LowerCx<'_>, run: &[&Definition]) -> Option<Group> {
         let bytes = inner.product::<i64>() * x.dtype.size() as i64;
         if blocked { bytes * rows } else { bytes }
     };
-    let bytes: i64 =
-        members.iter().filter(|t| is_local(cx.f, &members, **t)).map(size).sum();
+    let bytes: i64 = members.iter().filter(|t| is_local(cx.f, &members, **t)).map(size).sum();
     // Rows must be long enough for their loops, and few enough to stay in the cache.
     let longest = run
         .iter()
@@ -155,9 +154,8 @@ fn shared_axes(cx: &LowerCx<'_>, run: &[&Definition]) -> usize {
 fn plain(cx: &LowerCx<'_>, d: &Definition, e: &Equation) -> Option<Vec<VarId>> {
     let x = cx.f.tensors.get(d.tensor)?;
     let target = e.plain_target()?;
-    let whole = target.iter().zip(&x.shape).all(|(v, n)| {
-        e.vars.get(*v).is_some_and(|i| i.extent == *n)
-    });
+    let whole =
+        target.iter().zip(&x.shape).all(|(v, n)| e.vars.get(*v).is_some_and(|i| i.extent == *n));
     let fresh = !matches!(x.role, Role::Result(Some(_)));
     let clear = e.guard.is_none() || e.reducer.is_some();
     let data = e.reads().iter().any(|r| r.subscripts.iter().any(|s| s.as_affine().is_none()));
@@ -202,11 +200,8 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
     };
     let mut b = KernelBuilder::new(cx, &name);
     let whole_axes = if g.blocked { g.shared - 1 } else { g.shared };
-    let loops: Vec<(VarId, IntExpr)> = shape
-        .iter()
-        .take(whole_axes)
-        .map(|n| (b.kernel.fresh_var("i"), n.clone()))
-        .collect();
+    let loops: Vec<(VarId, IntExpr)> =
+        shape.iter().take(whole_axes).map(|n| (b.kernel.fresh_var("i"), n.clone())).collect();
     let at: Vec<IntExpr> = loops
         .iter()
         .map(|(v, n)| if n.as_constant() == Some(1) { IntExpr::default() } else { (*v).into() })
@@ -227,8 +222,11 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         let stmts = if whole.clone() * size.clone() == extent {
             main
         } else {
-            let rest = &extent - &(whole.clone() * size);
-            let last = members(&mut b, g, &definitions, &at, Some((&lo, &rest)));
+            let rest = &extent - &(whole.clone() * size.clone());
+            // Known extents: by its number it is seen to lie behind the others.
+            let known = whole.as_constant().is_some();
+            let from = if known { lo } else { whole.clone() * size };
+            let last = members(&mut b, g, &definitions, &at, Some((&from, &rest)));
             let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
             vec![Stmt::If { condition, then: main, otherwise: last }]
         };

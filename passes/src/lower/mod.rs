@@ -167,9 +167,8 @@ impl<'a> LowerCx<'a> {
     /// Parameters, results, and the intermediates that live in memory.
     fn buffers(&mut self) {
         for (t, tensor) in self.f.tensors.iter() {
-            let local = |g: &group::Group| {
-                g.members.contains(&t) && group::is_local(self.f, &g.members, t)
-            };
+            let local =
+                |g: &group::Group| g.members.contains(&t) && group::is_local(self.f, &g.members, t);
             if self.inlined[t] || self.groups.iter().any(local) {
                 continue;
             }

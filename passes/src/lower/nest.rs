@@ -40,7 +40,11 @@ pub(crate) fn pointwise(b: &mut KernelBuilder<'_, '_>, body: Body, update: Updat
     b.body.extend(stmts);
 }
 
-pub(super) fn pointwise_stmts(b: &mut KernelBuilder<'_, '_>, body: Body, update: Update) -> Vec<Stmt> {
+pub(super) fn pointwise_stmts(
+    b: &mut KernelBuilder<'_, '_>,
+    body: Body,
+    update: Update,
+) -> Vec<Stmt> {
     let vector = last_axis_var(&body)
         .filter(|v| b.cx.options.vectorize && in_lanes(update) && !guarded_by(&body, *v))
         .and_then(|v| Some((v, lanes(&b.kernel, &body, v, b.cx.target.vector_bytes)?)));
@@ -119,7 +123,11 @@ pub(super) fn masked_rest(
 }
 
 /// Chunks of an extent and its rest: the rest of a negative extent would begin at negative values.
-pub(super) fn unless_empty(b: &KernelBuilder<'_, '_>, extent: &IntExpr, stmts: Vec<Stmt>) -> Vec<Stmt> {
+pub(super) fn unless_empty(
+    b: &KernelBuilder<'_, '_>,
+    extent: &IntExpr,
+    stmts: Vec<Stmt>,
+) -> Vec<Stmt> {
     if b.cx.f.known_facts().is_nonneg(extent) {
         return stmts;
     }
@@ -132,7 +140,11 @@ pub(super) fn in_lanes(update: Update) -> bool {
     !matches!(update, Update::Reduce(Reducer::Or | Reducer::And | Reducer::LogSumExp))
 }
 
-pub(super) fn scalar_pointwise(b: &mut KernelBuilder<'_, '_>, body: Body, update: Update) -> Vec<Stmt> {
+pub(super) fn scalar_pointwise(
+    b: &mut KernelBuilder<'_, '_>,
+    body: Body,
+    update: Update,
+) -> Vec<Stmt> {
     let order: Vec<VarId> = body.vars.iter().map(|(x, _)| *x).collect();
     over_spatial(b, &body, &order, &mut |b, at| vec![store_block(b, &body, at, update)])
 }
@@ -215,7 +227,12 @@ pub(super) fn over_spatial(
         .fold(stmts, |stmts, (i, extent)| vec![serial(i, IntExpr::constant(0), extent, stmts)])
 }
 
-pub(super) fn store_block(b: &KernelBuilder<'_, '_>, body: &Body, at: &Positions, update: Update) -> Stmt {
+pub(super) fn store_block(
+    b: &KernelBuilder<'_, '_>,
+    body: &Body,
+    at: &Positions,
+    update: Update,
+) -> Stmt {
     let store = Store {
         buffer: body.buffer,
         subscripts: body.subscripts.clone(),

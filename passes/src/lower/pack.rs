@@ -4,11 +4,11 @@
 //! The last panel is not filled: what it holds past the end only meets elements that are not
 //! stored.
 
+use super::Fixed;
 use super::block::{Body, KernelBuilder};
 use super::contraction::{ceil_of, mentions};
 use super::nest::{self, extent_of};
 use super::reduce::split_vars;
-use super::Fixed;
 use indexmap::IndexMap;
 use tcc_abi::DType;
 use tcc_ir::graph::Role;

@@ -73,8 +73,10 @@ pub(super) fn reduction_stmts(
     let stmts = match tiles {
         Some(tiles) => {
             let unknown = contraction::strided(b, &body);
-            let dense =
-                unknown.into_iter().map(Expr::Contiguous).reduce(|a, c| Expr::binary(Func::And, a, c));
+            let dense = unknown
+                .into_iter()
+                .map(Expr::Contiguous)
+                .reduce(|a, c| Expr::binary(Func::And, a, c));
             match dense {
                 None => tiles,
                 Some(condition) => {
@@ -85,7 +87,8 @@ pub(super) fn reduction_stmts(
         }
         None => plan.stmts(b, &body),
     };
-    if stores_in_bounds(b, &body, &plan.spatial) {
+    // Members of a group define whole tensors: what they write exists.
+    if !b.locals.is_empty() || stores_in_bounds(b, &body, &plan.spatial) {
         return stmts;
     }
     // The element exists if there is something to combine into it; otherwise it is no element that
@@ -331,7 +334,8 @@ impl Reduction {
             let mut step = |update, shift: i64| {
                 let (l, e) = (b.kernel.fresh_var("l"), b.kernel.fresh_var("e"));
                 let place = IntExpr::from(e) + IntExpr::constant(shift);
-                let block = self.combine("fold", (half, vec![e.into()]), (from, vec![place]), dtype);
+                let block =
+                    self.combine("fold", (half, vec![e.into()]), (from, vec![place]), dtype);
                 let store = Store { update, ..block.store.clone() };
                 let block = Stmt::Block(Block { iters: vec![(e, l.into())], store, ..block });
                 lane_loop(l, rest, LoopKind::Vectorize, vec![block])

@@ -79,9 +79,11 @@ fn recognize(b: &KernelBuilder<'_, '_>, body: &Body, update: Update) -> Option<T
         if motion(&r.subscripts, v) != Motion::Other {
             continue;
         }
-        let along = body.vars.iter().map(|(x, _)| *x).find(|x| {
-            *x != v && motion(&r.subscripts, *x) == Motion::Next
-        })?;
+        let along = body
+            .vars
+            .iter()
+            .map(|(x, _)| *x)
+            .find(|x| *x != v && motion(&r.subscripts, *x) == Motion::Next)?;
         if u.is_some_and(|u| u != along) {
             return None;
         }
@@ -234,12 +236,12 @@ impl Transposed {
         let mut iters: Vec<(VarId, IntExpr)> = vec![(e, row.into()), (f, column.into())];
         iters.extend(ends);
         iters.extend(
-            at.iter().chain(&body.fixed).filter(|(v, _)| used.contains(v)).map(|(v, i)| {
-                (*v, i.clone())
-            }),
+            at.iter()
+                .chain(&body.fixed)
+                .filter(|(v, _)| used.contains(v))
+                .map(|(v, i)| (*v, i.clone())),
         );
-        let block =
-            Block { name: name.to_owned(), iters, guard, init: None, lets: vec![], store };
+        let block = Block { name: name.to_owned(), iters, guard, init: None, lets: vec![], store };
         let (outer, inner) = match step {
             Loops::Load(..) => (row, column),
             Loops::Store(..) => (column, row),

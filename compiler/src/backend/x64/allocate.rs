@@ -178,13 +178,14 @@ impl Scan<'_> {
                 }
                 alive
             });
-            let hinted = self.hints.get(r.0 as usize).into_iter().flatten().find_map(|h| {
-                match out.homes.get(h.0 as usize) {
-                    Some(Home::Machine(m)) if classes.get(h.0 as usize) == Some(&class) => {
-                        free.iter().position(|f| f == m)
-                    }
-                    _ => None,
+            let hinted = self.hints.get(r.0 as usize).into_iter().flatten().find_map(|h| match out
+                .homes
+                .get(h.0 as usize)
+            {
+                Some(Home::Machine(m)) if classes.get(h.0 as usize) == Some(&class) => {
+                    free.iter().position(|f| f == m)
                 }
+                _ => None,
             });
             let machine = match hinted {
                 Some(at) => Some(free.swap_remove(at)),

@@ -70,7 +70,10 @@ impl Assembler {
     }
 
     /// Appends an instruction.
-    pub(super) fn push(&mut self, instruction: Result<Instruction, IcedError>) -> Result<(), String> {
+    pub(super) fn push(
+        &mut self,
+        instruction: Result<Instruction, IcedError>,
+    ) -> Result<(), String> {
         let i = instruction.map_err(|e| e.to_string())?;
         let size = self.encoder.encode(&i, self.at).map_err(|e| e.to_string())?;
         self.at += size as u64;

@@ -328,8 +328,7 @@ impl<'k> Builder<'k> {
         let loops = std::mem::take(&mut self.nest);
         let Some(innermost) = loops.last() else { return Ok(()) };
         let zero = IntExpr::default();
-        let extents: Vec<IntExpr> =
-            loops.iter().map(|f| (&f.hi - &f.lo).maximum(&zero)).collect();
+        let extents: Vec<IntExpr> = loops.iter().map(|f| (&f.hi - &f.lo).maximum(&zero)).collect();
         let all = extents.iter().fold(IntExpr::constant(1), |n, e| n * e.clone());
         let first = self.symbol(Incoming::First).maximum(&zero);
         let end = self.symbol(Incoming::End).minimum(&all);
@@ -385,7 +384,8 @@ impl<'k> Builder<'k> {
         let mut base = 0;
         while base < n {
             let lanes = (n - base).min(most);
-            let full = lanes == 1 || (lanes as u32 * bytes).is_power_of_two() && lanes as u32 * bytes >= 16;
+            let full = lanes == 1
+                || (lanes as u32 * bytes).is_power_of_two() && lanes as u32 * bytes >= 16;
             let partial = if full { None } else { Some(self.first_lanes(lanes)?) };
             self.lane = Some(LaneCx { var: f.var, lanes: lanes as u32, partial });
             let at = IntExpr::from(f.var) + lo.clone() + IntExpr::constant(base);
@@ -478,9 +478,7 @@ impl<'k> Builder<'k> {
                 [a] => Ok(match self.condition(a)? {
                     Known::Yes => Known::No,
                     Known::No => Known::Yes,
-                    Known::Depends(c, _) => {
-                        Known::Depends(Condition::Not(Box::new(c)), Vec::new())
-                    }
+                    Known::Depends(c, _) => Known::Depends(Condition::Not(Box::new(c)), Vec::new()),
                 }),
                 _ => Err("`!` of several values".to_owned()),
             },

@@ -32,14 +32,8 @@ const FREE: [Register; 10] = [
 ];
 
 /// Registers that belong to the caller.
-const SAVED: [Register; 6] = [
-    Register::RBX,
-    Register::RBP,
-    Register::R12,
-    Register::R13,
-    Register::R14,
-    Register::R15,
-];
+const SAVED: [Register; 6] =
+    [Register::RBX, Register::RBP, Register::R12, Register::R13, Register::R14, Register::R15];
 
 pub(super) const RAX: Register = Register::RAX;
 pub(super) const RCX: Register = Register::RCX;
@@ -345,9 +339,8 @@ impl Emitter<'_> {
 
     fn incoming(&mut self, from: Incoming) -> Emitted {
         self.load_slot(RCX, self.first_slot)?;
-        let load = |field: usize| {
-            Instruction::with2(Code::Mov_r64_rm64, RAX, memory(RCX, field as i64))
-        };
+        let load =
+            |field: usize| Instruction::with2(Code::Mov_r64_rm64, RAX, memory(RCX, field as i64));
         let through = |e: &mut Self, field: usize, path: &[i64]| -> Emitted {
             e.asm.push(load(field))?;
             for step in path {
@@ -534,8 +527,7 @@ impl Emitter<'_> {
     fn advance_inductions(&mut self, id: u32) -> Emitted {
         let built = self.built;
         for i in built.ints.of_loop.get(id as usize).into_iter().flatten() {
-            let Some(Definition::Induction { step, .. }) =
-                built.ints.definitions.get(i.0 as usize)
+            let Some(Definition::Induction { step, .. }) = built.ints.definitions.get(i.0 as usize)
             else {
                 continue;
             };

@@ -127,11 +127,7 @@ impl Emitter<'_> {
     }
 
     /// Adds the mask of `i` to an instruction and appends it.
-    fn push_masked(
-        &mut self,
-        i: &Inst,
-        made: Result<Instruction, iced_x86::IcedError>,
-    ) -> Emitted {
+    fn push_masked(&mut self, i: &Inst, made: Result<Instruction, iced_x86::IcedError>) -> Emitted {
         let mut made = made.map_err(|e| e.to_string())?;
         if let Some(m) = i.mask {
             made.set_op_mask(self.mask_register(m)?);

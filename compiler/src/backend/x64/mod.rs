@@ -45,10 +45,5 @@ pub(crate) fn compile(
     if listing.assembly {
         text.push_str(&format!("; {}\n{}\n", kernel.name, listing::disassemble(&bytes, code)));
     }
-    Ok(FunctionCode {
-        name: kernel.name.clone(),
-        bytes,
-        alignment: 64,
-        relocations: Vec::new(),
-    })
+    Ok(FunctionCode { name: kernel.name.clone(), bytes, alignment: 64, relocations: Vec::new() })
 }

@@ -154,8 +154,7 @@ impl Builder<'_> {
                 }
             }
         }
-        let class =
-            if matches!(op, Op::Cmp | Op::Class) { Class::Mask } else { Class::Vector };
+        let class = if matches!(op, Op::Cmp | Op::Class) { Class::Mask } else { Class::Vector };
         self.pure(class, inst, None)
     }
 
@@ -319,7 +318,11 @@ impl Builder<'_> {
     fn read(&mut self, r: &Read, mask: Option<Reg>) -> Built<Val> {
         let scope = self.kernel.buffers.get(r.tensor).map(|b| b.scope);
         if scope == Some(Scope::Let) {
-            return self.lets.get(&r.tensor).copied().ok_or("a let is read before it is set".into());
+            return self
+                .lets
+                .get(&r.tensor)
+                .copied()
+                .ok_or("a let is read before it is set".into());
         }
         let mut at = Vec::with_capacity(r.subscripts.len());
         for s in &r.subscripts {
@@ -411,13 +414,7 @@ impl Builder<'_> {
         })
     }
 
-    fn load(
-        &mut self,
-        t: TensorId,
-        dtype: DType,
-        at: &[IntExpr],
-        mask: Option<Reg>,
-    ) -> Built<Val> {
+    fn load(&mut self, t: TensorId, dtype: DType, at: &[IntExpr], mask: Option<Reg>) -> Built<Val> {
         if dtype == DType::Bool {
             return self.load_bools(t, at, mask);
         }
@@ -650,7 +647,10 @@ impl Builder<'_> {
         let (kind, lane) = if dtype == DType::Bool {
             (Kind::StoreBool, Lane::I32)
         } else {
-            (Kind::Store, Lane::of(dtype).ok_or_else(|| format!("{dtype} is not stored in vectors"))?)
+            (
+                Kind::Store,
+                Lane::of(dtype).ok_or_else(|| format!("{dtype} is not stored in vectors"))?,
+            )
         };
         if self.lanes() > 1 && step != Some(dtype.size() as i64) {
             return Err("lanes are written with gaps".to_owned());
