@@ -90,9 +90,16 @@ impl Facts {
         // `16*goal >= -15`.
         let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
         let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
-        let proved = self.combine(relaxed, depth, memo);
+        let proved = self.combine(relaxed, depth, memo) || self.by_cases(goal, depth, memo);
         memo.insert(key, proved);
         proved
+    }
+
+    /// True if the goal holds whichever side a minimum or maximum in it is.
+    fn by_cases(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> bool {
+        let Some(atom) = goal.first_extremum().filter(|_| depth > 0) else { return false };
+        let (Atom::Min(p) | Atom::Max(p)) = &atom else { return false };
+        p.iter().all(|side| self.proves(&goal.with_atom(&atom, side), depth - 1, memo))
     }
 
     /// True if the goal is a fact plus a constant that is not negative.
@@ -362,6 +369,19 @@ mod tests {
         let m = s(0).minimum(&s(1));
         assert!(facts.at_most(&m, &s(0)) && facts.at_most(&m, &s(1)) && facts.is_nonneg(&m));
         assert!(facts.at_most(&s(0), &s(0).maximum(&s(1))));
+    }
+
+    #[test]
+    fn the_last_block_is_not_empty() {
+        // rows < (T + 63)/64: min(64*rows + 64, T) - 64*rows is in 1..=64, also in tiles of 13.
+        let mut facts = Facts::default();
+        facts.add_nonneg((s(0) + c(63)).div(&c(64)) - c(1) - v(0));
+        let lo = c(64) * v(0);
+        let here = (lo.clone() + c(64)).minimum(&s(0)) - lo;
+        assert!(facts.is_nonneg(&(here.clone() - c(1))));
+        assert!(!facts.is_nonneg(&(here.clone() - c(2))));
+        assert!(facts.at_most(&here, &c(64)));
+        assert!(facts.is_nonneg(&(c(13) * here.div(&c(13)))));
     }
 
     #[test]

@@ -42,8 +42,12 @@ const CACHE: i64 = 1 << 20;
 /// Elements of a summed variable that a block takes at most, and lanes.
 const SUMMED: i64 = 256;
 const LANES: i64 = 512;
+/// Rows of a matrix that are read side by side.
+const STREAMS: i64 = 32;
 /// Summed variables of at most this extent are unrolled.
 const UNROLLED: i64 = 4;
+/// Nodes of a body that a tile repeats for each of its elements.
+const LARGEST: usize = 64;
 /// What a symbolic extent counts.
 const NOMINAL: i64 = 256;
 
@@ -68,18 +72,18 @@ struct Contraction {
     tile: Tile,
     /// Lanes of a vector.
     width: i64,
-    /// The copy of the moving part.
-    copy: Option<Copy>,
+    blocks: Option<Blocks>,
     /// The block of the target, rows by lanes, where the lanes are several axes.
     result: Option<TensorId>,
 }
 
-/// A copy of the moving part in blocks.
-struct Copy {
-    buffer: TensorId,
-    /// The summed variable that is taken in blocks, with their size.
+/// Blocks of lanes and of a summed variable.
+struct Blocks {
+    /// The copy of the moving part; none if tiles read it where it is.
+    buffer: Option<TensorId>,
+    /// The summed variable that is taken in blocks, with their size; none takes it whole.
     summed: VarId,
-    block: i64,
+    block: Option<i64>,
     /// Values of the first lanes variable that a block takes.
     lanes: i64,
 }
@@ -150,6 +154,7 @@ pub(super) fn contraction(
     reducer: Reducer,
     initial: Initial,
 ) -> Option<Vec<Stmt>> {
+    let body = &with_lets(body)?;
     let mut c = recognize(b, body, reducer, initial)?;
     let size = body.value.dtype().size() as i64;
     let rows = c.rows.map_or(1, |r| nominal(&extent_of(body, r)));
@@ -161,7 +166,8 @@ pub(super) fn contraction(
     let first = tile(rows, lanes, c.width);
     let uses = if shared { ceil(rows, first.rows) } else { 1 };
     let unit = moves_by_one(&c.value, last);
-    let far = lanes * size >= 1024 && summed >= 32;
+    let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+    let far = lanes * size >= 1024 && summed >= 32 && c.summed.iter().chain([&last]).all(known);
     // Lanes that leave much of their vectors empty.
     let sparse = 10 * lanes < 9 * ceil(lanes, c.width) * c.width;
     let wanted = !unit || (uses >= 3 && (far || sparse && summed >= 32));
@@ -175,24 +181,51 @@ pub(super) fn contraction(
     if !shared {
         // Rows only keep the core busy: few are enough.
         c.tile.rows = c.tile.rows.min(4);
-        c.tile.vectors = c.tile.vectors.min(2);
+        c.tile.vectors = c.tile.vectors.min(if c.tile.rows > 1 { 2 } else { 4 });
     }
     if wanted {
         let copy = c.plan_copy(b, body)?;
         if c.lanes.len() > 1 {
             let rows = c.rows.map_or(IntExpr::constant(1), |r| extent_of(body, r));
-            let row = b.kernel.buffers.get(copy.buffer).and_then(|x| x.shape.last().cloned())?;
+            let copied = copy.buffer.and_then(|t| b.kernel.buffers.get(t));
+            let row = copied.and_then(|x| x.shape.last().cloned())?;
             let (name, dtype) =
                 (b.unused_name(&format!("{}_block", body.name)), body.value.dtype());
             let shape = vec![rows, row];
             let buffer = Buffer { name, dtype, shape, scope: Scope::Local };
             c.result = Some(b.kernel.buffers.push(buffer));
         }
-        c.copy = Some(copy);
+        c.blocks = Some(copy);
+    } else if far && lanes * summed * size > CACHE && c.initial == Initial::Unit {
+        c.blocks = c.plan_rows(body);
     }
     c.pack_rows(b, body, lanes);
     let outer = c.outer.clone();
     Some(over_spatial(b, body, &outer, &mut |b, at| c.blocks(b, body, at)))
+}
+
+/// The body with its lets written out where they are used.
+fn with_lets(body: &Body) -> Option<Body> {
+    let mut out = body.clone();
+    let mut values: Vec<(TensorId, Expr)> = Vec::new();
+    for (t, e) in std::mem::take(&mut out.lets) {
+        let e = written_out(&e, &values);
+        values.push((t, e));
+    }
+    out.value = written_out(&out.value, &values);
+    let mut size = 0;
+    out.value.visit(&mut |_| size += 1);
+    (size <= LARGEST).then_some(out)
+}
+
+fn written_out(e: &Expr, values: &[(TensorId, Expr)]) -> Expr {
+    e.rewrite(&|i| i.clone(), &mut |x| match &x {
+        Expr::Read(r) => {
+            let found = values.iter().find(|(t, _)| *t == r.tensor);
+            found.map_or(x.clone(), |(_, value)| value.clone())
+        }
+        _ => x,
+    })
 }
 
 /// True if everything that moves with `v` moves to the next element.
@@ -237,7 +270,10 @@ fn recognize(
         return None;
     }
     let (value, fixed, moving) = sides(&body.value, reducer, last)?;
-    let rows = rows_of(body, &spatial, last, fixed.as_ref(), moving.as_ref());
+    let rows = match fixed {
+        Some(_) => rows_of(body, &spatial, last, fixed.as_ref(), moving.as_ref()),
+        None => None,
+    };
     let outer = spatial.into_iter().filter(|v| *v != last && Some(*v) != rows).collect();
     Some(Contraction {
         lanes: vec![last],
@@ -253,7 +289,7 @@ fn recognize(
         panels: None,
         tile: Tile { rows: 1, vectors: 1 },
         width: i64::from(b.cx.target.vector_bytes) / dtype.size() as i64,
-        copy: None,
+        blocks: None,
         result: None,
     })
 }
@@ -271,7 +307,7 @@ fn sides(
     };
     let reads = value.reads();
     if !reads.iter().any(|r| motion(&r.subscripts, lanes) == Motion::Fixed) {
-        return None;
+        return Some((value.clone(), None, None));
     }
     let factors: Vec<Expr> = value.operands(product).into_iter().cloned().collect();
     let (moving, fixed): (Vec<Expr>, Vec<Expr>) =
@@ -364,6 +400,11 @@ struct Side {
 }
 
 impl Contraction {
+    /// True if tiles read a copy of the moving part.
+    fn copies(&self) -> bool {
+        self.blocks.as_ref().is_some_and(|c| c.buffer.is_some())
+    }
+
     /// Takes the axes before the last one into the lanes too, as far as only the moving part bears
     /// them and the last one alone does not fill a tile.
     fn merge_lanes(&mut self, b: &KernelBuilder<'_, '_>, body: &Body) {
@@ -394,8 +435,19 @@ impl Contraction {
         }
     }
 
+    /// Blocks of few rows of a large matrix: as many as the core follows at a time.
+    fn plan_rows(&self, body: &Body) -> Option<Blocks> {
+        let extent = |v: VarId| nominal(&extent_of(body, v));
+        let summed = self.summed.iter().copied().max_by_key(|v| extent(*v))?;
+        let others: i64 = self.summed.iter().map(|v| extent(*v)).product::<i64>() / extent(summed);
+        let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
+        let step = self.tile.vectors * self.width;
+        let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
+        Some(Blocks { buffer: None, summed, block: Some(block), lanes })
+    }
+
     /// How the moving part is copied.
-    fn plan_copy(&self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Copy> {
+    fn plan_copy(&self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Blocks> {
         let moving = self.moving.as_ref()?;
         let borne: Vec<VarId> =
             self.summed.iter().copied().filter(|v| mentions(moving, *v)).collect();
@@ -405,6 +457,9 @@ impl Contraction {
         if borne.iter().any(|v| *v != summed && extent_of(body, *v).as_constant().is_none()) {
             return None;
         }
+        // What is not known is not cut twice: each cut doubles the code.
+        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+        let cut = self.lanes.iter().all(known) && known(&summed);
         let most = (SUMMED / others).max(1);
         let block = dividing(extent(summed), most, 1);
         let size = body.value.dtype().size() as i64;
@@ -412,7 +467,9 @@ impl Contraction {
         let fitting = (CACHE / 2 / (block * others * size)).min(LANES);
         let step = self.tile.vectors * self.width;
         let first = extent(*self.lanes.first()?);
-        let lanes = if self.lanes.len() == 1 {
+        let lanes = if !cut {
+            step
+        } else if self.lanes.len() == 1 {
             dividing(first, fitting.max(step), step)
         } else {
             // Rows of an image that fill tiles best.
@@ -430,13 +487,13 @@ impl Contraction {
         let name = b.unused_name(&format!("{}_copy", body.name));
         let mut shape: Vec<IntExpr> = Vec::new();
         for v in &borne {
-            let n = if *v == summed { block } else { extent(*v) };
-            shape.push(IntExpr::constant(n));
+            let whole = *v != summed || !cut;
+            shape.push(if whole { extent_of(body, *v) } else { IntExpr::constant(block) });
         }
         shape.push(IntExpr::constant(row));
         let dtype = moving.dtype();
         let buffer = b.kernel.buffers.push(Buffer { name, dtype, shape, scope: Scope::Local });
-        Some(Copy { buffer, summed, block, lanes })
+        Some(Blocks { buffer: Some(buffer), summed, block: cut.then_some(block), lanes })
     }
 
     /// Packs the fixed part where a tile would pick its elements from far apart, often.
@@ -464,7 +521,7 @@ impl Contraction {
         let zero = IntExpr::constant(0);
         let extents: Vec<IntExpr> = self.lanes.iter().map(|v| extent_of(body, *v)).collect();
         let all = extents.iter().fold(IntExpr::constant(1), |n, e| n * e.clone());
-        let Some(copy) = &self.copy else {
+        let Some(copy) = &self.blocks else {
             let place = (None, Order::First, zero.clone());
             return self.columns(b, body, at, &all, &place);
         };
@@ -497,11 +554,11 @@ impl Contraction {
         at: &Positions,
         (lo, here): (&IntExpr, &IntExpr),
     ) -> Vec<Stmt> {
-        let Some(copy) = &self.copy else { return vec![] };
+        let Some(copy) = &self.blocks else { return vec![] };
         let inner = self.lanes.iter().skip(1).map(|v| extent_of(body, *v));
         let inner = inner.fold(IntExpr::constant(1), |n, e| n * e);
         let (width, origin) = (here.clone() * inner.clone(), lo.clone() * inner);
-        let mut out = vec![Stmt::Alloc(copy.buffer)];
+        let mut out: Vec<Stmt> = copy.buffer.map(Stmt::Alloc).into_iter().collect();
         out.extend(self.result.map(Stmt::Alloc));
         let part =
             |b: &mut KernelBuilder<'_, '_>, from: &IntExpr, count: &IntExpr, order: Order| {
@@ -512,8 +569,8 @@ impl Contraction {
                 stmts
             };
         let extent = extent_of(body, copy.summed);
-        let step = IntExpr::constant(copy.block);
-        let whole = extent.div(&step);
+        let step = copy.block.map_or_else(|| extent.clone(), IntExpr::constant);
+        let whole = copy.block.map_or(IntExpr::constant(1), |n| extent.div(&IntExpr::constant(n)));
         let done = whole.clone() * step.clone();
         match whole.as_constant() {
             Some(0) => out.extend(part(b, &done, &extent, Order::First)),
@@ -544,10 +601,10 @@ impl Contraction {
         b: &mut KernelBuilder<'_, '_>,
         body: &Body,
         at: &Positions,
-        copy: &Copy,
+        copy: &Blocks,
         ((from, count), (lo, here)): ((&IntExpr, &IntExpr), (&IntExpr, &IntExpr)),
     ) -> Vec<Stmt> {
-        let Some(moving) = &self.moving else { return vec![] };
+        let (Some(moving), Some(buffer)) = (&self.moving, copy.buffer) else { return vec![] };
         let mut vars = Vec::new();
         let mut subscripts = Vec::new();
         let mut place: Vec<(VarId, IntExpr)> = Vec::new();
@@ -609,7 +666,7 @@ impl Contraction {
             guard: None,
             lets: Vec::new(),
             value,
-            buffer: copy.buffer,
+            buffer,
             subscripts: subscripts.into_iter().map(Subscript::Affine).collect(),
             reducer: None,
             drop: false,
@@ -694,8 +751,8 @@ impl Contraction {
         let summed: i64 = self
             .summed
             .iter()
-            .map(|v| match &self.copy {
-                Some(c) if c.summed == *v => c.block,
+            .map(|v| match &self.blocks {
+                Some(c) if c.summed == *v => c.block.unwrap_or(NOMINAL),
                 _ => nominal(&extent_of(body, *v)),
             })
             .product();
@@ -703,7 +760,7 @@ impl Contraction {
         let most = (CACHE / 3 / row.max(1)).max(1);
         let tiles = nominal(&whole);
         let zero = IntExpr::constant(0);
-        if tiles <= most || self.copy.is_none() {
+        if tiles <= most || !self.copies() {
             let all = Rows::Tiles(zero, whole, rest);
             return self.columns_of(b, body, at, extent, (place, &all));
         }
@@ -850,7 +907,7 @@ impl Contraction {
         let mut loops = Vec::new();
         for v in &self.summed {
             let block =
-                p.summed.as_ref().filter(|_| self.copy.as_ref().is_some_and(|c| c.summed == *v));
+                p.summed.as_ref().filter(|_| self.blocks.as_ref().is_some_and(|c| c.summed == *v));
             let extent = block.map_or_else(|| extent_of(body, *v), |(_, n)| n.clone());
             if extent.as_constant() == Some(1) && block.is_none() {
                 summed.insert(*v, IntExpr::constant(0));
@@ -902,7 +959,7 @@ impl Contraction {
         let mut at = p.at.clone();
         for (v, i) in summed {
             let from =
-                p.summed.as_ref().filter(|_| self.copy.as_ref().is_some_and(|c| c.summed == *v));
+                p.summed.as_ref().filter(|_| self.blocks.as_ref().is_some_and(|c| c.summed == *v));
             at.insert(*v, from.map_or(i.clone(), |(from, _)| from + i));
         }
         if let Some(r) = self.rows {
@@ -963,12 +1020,12 @@ impl Contraction {
             let value = p.rows.start.clone() + IntExpr::from(row);
             // Panels go on past the last row; what moves with the lanes may not.
             let bare = self.panels.is_none()
-                || self.copy.is_none() && self.moving.as_ref().is_none_or(|m| mentions(m, r));
+                || !self.copies() && self.moving.as_ref().is_none_or(|m| mentions(m, r));
             limit(r, value, &p.rows.limit, target || sum && bare);
         }
         if let Some(v) = self.lanes.last() {
             let value = p.lanes.start.clone() + IntExpr::from(lane);
-            let applies = target && self.result.is_none() || sum && self.copy.is_none();
+            let applies = target && self.result.is_none() || sum && !self.copies();
             limit(*v, value, &p.lanes.limit, applies);
         }
         let mut used: Vec<VarId> = Vec::new();
@@ -1008,7 +1065,8 @@ impl Contraction {
             iters.push((number, p.rows.panel.clone()));
             replaced.push((fixed.clone(), panels.read(number, e)));
         }
-        if let (Some(copy), Some(moving)) = (&self.copy, &self.moving) {
+        let buffer = self.blocks.as_ref().and_then(|c| c.buffer);
+        if let (Some(buffer), Some(moving)) = (buffer, &self.moving) {
             let mut at = Vec::new();
             for v in self.summed.iter().filter(|v| mentions(moving, **v)) {
                 let x = b.kernel.fresh_var("k");
@@ -1018,7 +1076,7 @@ impl Contraction {
             let x = b.kernel.fresh_var("s");
             iters.push((x, p.lanes.start.clone()));
             at.push(IntExpr::from(x) + IntExpr::from(f));
-            replaced.push((moving.clone(), Expr::read(copy.buffer, moving.dtype(), at)));
+            replaced.push((moving.clone(), Expr::read(buffer, moving.dtype(), at)));
         }
         self.value.rewrite(&|i| i.clone(), &mut |x| match replaced
             .iter()

@@ -74,7 +74,7 @@ pub(super) fn groups(cx: &LowerCx<'_>) -> Vec<Group> {
         if !open.is_empty() && shared_axes(cx, &longer) == 0 {
             close(&mut open);
         }
-        if shared_axes(cx, &[d]) == 0 {
+        if shared_axes(cx, &[d]) == 0 || is_contraction(f, d) && !is_known(f, d) {
             close(&mut open);
         } else {
             open.push(d);
@@ -171,6 +171,14 @@ fn is_contraction(f: &Function, d: &Definition) -> bool {
     })
 }
 
+/// True if the extents of a definition's tensor are constants. Blocks of rows of unknown number
+/// would double all their code for the last one.
+fn is_known(f: &Function, d: &Definition) -> bool {
+    f.tensors
+        .get(d.tensor)
+        .is_some_and(|x| x.shape.iter().all(|n| n.as_constant().is_some()))
+}
+
 /// True if only members use the tensor.
 pub(super) fn is_local(f: &Function, members: &[TensorId], t: TensorId) -> bool {
     let inside = f.tensors.get(t).is_some_and(|x| x.role == Role::Intermediate);
@@ -218,15 +226,12 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         } else {
             IntExpr::from(chunk) * size.clone()
         };
-        let main = members(&mut b, g, &definitions, &at, Some((&lo, &size)));
         let stmts = if whole.clone() * size.clone() == extent {
-            main
+            members(&mut b, g, &definitions, &at, Some((&lo, &size)))
         } else {
-            let rest = &extent - &(whole.clone() * size.clone());
-            // Known extents: by its number it is seen to lie behind the others.
-            let known = whole.as_constant().is_some();
-            let from = if known { lo } else { whole.clone() * size };
-            let last = members(&mut b, g, &definitions, &at, Some((&from, &rest)));
+            let main = members(&mut b, g, &definitions, &at, Some((&lo, &size)));
+            let rest = &extent - &(whole.clone() * size);
+            let last = members(&mut b, g, &definitions, &at, Some((&lo, &rest)));
             let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
             vec![Stmt::If { condition, then: main, otherwise: last }]
         };

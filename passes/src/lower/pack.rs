@@ -46,6 +46,10 @@ pub(super) fn pack(
     if operand.reads().iter().any(|r| r.subscripts.iter().any(|s| s.as_affine().is_none())) {
         return None;
     }
+    // Another kernel does not see local memory.
+    if operand.reads().iter().any(|r| b.home_of(r.tensor).is_none()) {
+        return None;
+    }
     let (spatial, summed) = split_vars(body);
     let borne = |vars: Vec<VarId>| -> Vec<VarId> {
         vars.into_iter().filter(|x| *x != v && mentions(operand, *x)).collect()

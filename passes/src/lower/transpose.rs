@@ -9,7 +9,7 @@
 //! ```
 
 use super::block::{Body, KernelBuilder};
-use super::contraction::strided;
+use super::contraction::{ceil, strided};
 use super::nest::{
     Positions, extent_of, joined, last_axis_var, name_of, over_spatial, scalar_pointwise, serial,
 };
@@ -18,6 +18,9 @@ use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{Block, For, LoopKind, Stmt, Store, Update};
 use tcc_ir::scalar::{Comparison, Expr, Func, Read, Subscript};
 use tcc_ir::{TensorId, VarId};
+
+/// Tiles of a block along both axes.
+const BLOCK: i64 = 4;
 
 /// A body that is tiled: written along `v`, read along `u`.
 struct Transposed {
@@ -130,6 +133,25 @@ impl Transposed {
             }
             out
         };
+        let (tv, tu) = (wv.as_constant().unwrap_or(0), wu.as_constant().unwrap_or(0));
+        if tv > BLOCK && tu > BLOCK && du == eu && dv == ev {
+            // Square blocks: runs of several lines on both sides.
+            let mut range = |v: VarId, tiles: i64| {
+                let size = IntExpr::constant(BLOCK);
+                let block = b.kernel.fresh_var(&format!("{}b", name_of(b, v)));
+                let lo = IntExpr::from(block) * size.clone();
+                let hi = lo.clone() + size;
+                let whole = IntExpr::constant(tiles);
+                let hi = if tiles % BLOCK == 0 { hi } else { hi.minimum(&whole) };
+                (block, lo, hi, IntExpr::constant(ceil(tiles, BLOCK)))
+            };
+            let (bu, ulo, uhi, nu) = range(self.u, tu);
+            let (bv, vlo, vhi, nv) = range(self.v, tv);
+            let whole = Tile { v: (pv, None), u: (pu, None) };
+            let main = self.tile(b, body, at, update, &whole);
+            let inner = serial(uo, ulo, uhi, vec![serial(vo, vlo, vhi, main)]);
+            return vec![serial(bu, zero.clone(), nu, vec![serial(bv, zero, nv, vec![inner])])];
+        }
         let main = along_v(b, (pu, None));
         let mut out = vec![serial(uo, zero.clone(), wu, main)];
         if du != eu {

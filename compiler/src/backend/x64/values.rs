@@ -906,11 +906,14 @@ impl Builder<'_> {
             Val::Literal(_) => self.op(Op::Cmp, lane, &[a, a], FLOAT_UNORDERED)?,
             b => self.op(Op::Cmp, lane, &[a, b], FLOAT_UNORDERED)?,
         };
-        let sum = self.op(Op::Add, lane, &[a, b], 0)?;
-        let mut inst = self.blank(Kind::Op(Op::Blend), lane);
-        inst.sources = smallvec![Source::Reg(t), Source::Reg(sum)];
+        // The sum goes into the result itself, which is no other value's.
+        let mut inst = self.blank(Kind::Op(Op::Add), lane);
+        inst.sources = smallvec![self.source(a)?, self.source(b)?];
         inst.mask = Some(nan);
-        self.pure(Class::Vector, inst, None)
+        inst.dst = Some(t);
+        self.known.retain(|_, known| *known != t);
+        self.push(Node::Inst(inst))?;
+        Ok(t)
     }
 
     fn fma(&mut self, lane: Lane, a: Val, b: Val, c: Val) -> Built<Reg> {
