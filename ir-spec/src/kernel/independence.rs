@@ -166,28 +166,50 @@ impl Scope<'_> {
 
     /// True if different iterations access different elements: some axis tells them apart.
     fn apart(&self, w: &[IntExpr], other: &[Option<IntExpr>]) -> bool {
-        w.iter().zip(other).any(|(i, o)| o.as_ref() == Some(i) && self.separates(i))
+        w.iter().zip(other).any(|(i, o)| o.as_ref().is_some_and(|o| self.separates(i, o)))
     }
 
-    /// True if different iterations give different values of `i`, whatever the inner loops do.
-    fn separates(&self, i: &IntExpr) -> bool {
-        let Some((c, rest)) = i.linear_in(self.f.var) else { return false };
-        let Some(c) = c.as_constant().filter(|c| *c != 0) else { return false };
+    /// True if `i` in one iteration and `j` in another always differ, whatever the inner loops do.
+    fn separates(&self, i: &IntExpr, j: &IntExpr) -> bool {
+        let (Some(i), Some(j)) = (self.spread(i), self.spread(j)) else { return false };
+        let Some(between) = (&i.fixed - &j.fixed).as_constant() else { return false };
+        let (c, far) = (i.step.abs(), |d: IntExpr| d.as_constant());
+        let above = far(&i.hi - &j.lo).is_some_and(|d| d + between < c);
+        let below = far(&j.hi - &i.lo).is_some_and(|d| d - between < c);
+        i.step == j.step && above && below
+    }
+
+    /// A subscript taken apart; `None` if the loop does not move it steadily.
+    fn spread(&self, i: &IntExpr) -> Option<Spread> {
+        let (c, rest) = i.linear_in(self.f.var)?;
+        let step = c.as_constant().filter(|c| *c != 0)?;
         // Inner variables of one iteration and of another are independent.
         let mut moving = IntExpr::default();
+        let mut fixed = IntExpr::default();
         for (m, k) in rest.terms() {
             let term = IntExpr::term(m.clone(), *k);
             if self.inner.keys().any(|w| term.mentions(*w)) {
                 moving = moving + term;
+            } else {
+                fixed = fixed + term;
             }
         }
         let range =
             |w: VarId| self.inner.get(&w).cloned().or_else(|| self.around.loops.get(&w).cloned());
         let facts = self.around.facts;
-        let (lo, hi) =
-            (bounds::lower(&moving, &range, facts), bounds::upper(&moving, &range, facts));
-        lo.zip(hi).and_then(|(lo, hi)| (hi - lo).as_constant()).is_some_and(|width| width < c.abs())
+        let lo = bounds::lower(&moving, &range, facts)?;
+        let hi = bounds::upper(&moving, &range, facts)?;
+        Some(Spread { step, fixed, lo, hi })
     }
+}
+
+/// A subscript by what moves it: the loop by `step`, what stands around the loop, and what runs
+/// inside, between two bounds.
+struct Spread {
+    step: i64,
+    fixed: IntExpr,
+    lo: IntExpr,
+    hi: IntExpr,
 }
 
 fn some(position: &[IntExpr]) -> Vec<Option<IntExpr>> {
