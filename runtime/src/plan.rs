@@ -52,9 +52,10 @@ impl StepPlan {
         let scratch = bytes(&step.scratch, sizes, "scratch")?;
         Ok(match &step.parallel {
             None => StepPlan { scratch, iterations: 0, work: 0.0 },
+            // Iterations beyond counting are those of a nest with an empty loop.
             Some(nest) => StepPlan {
                 scratch,
-                iterations: eval(&nest.iterations, sizes)?,
+                iterations: nest.iterations.eval(sizes).unwrap_or(0),
                 work: nest.work.eval(sizes),
             },
         })

@@ -10,8 +10,8 @@
 //! // out Y: f32[1,3] = 0 0 2.5
 //! ```
 //!
-//! A run is `// run <function>`, or `// run <function> by <kernel>` for a kernel of the text that does
-//! the function's work; then lines `// size NAME = 4` and `// in NAME: TYPE[EXTENTS] =
+//! A run is `// run <function>`, or `// run <function> by <kernel>` for a kernel of the text that
+//! does the function's work; then lines `// size NAME = 4` and `// in NAME: TYPE[EXTENTS] =
 //! ELEMENTS`, and either `// out ...` for each result or `// error E-CODE`. Elements go on over
 //! lines that begin with `//` and four spaces. They are numbers, `inf`, `-inf`, `nan`, `true`,
 //! `false`, or `1-2.5i`.

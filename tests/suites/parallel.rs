@@ -130,18 +130,30 @@ fn bits(results: &[Tensor]) -> Vec<&[u8]> {
 fn strided_tensors_take_their_own_kernels_on_any_number_of_threads() {
     let (f, threads) = eager_text(MATMUL);
     let (a, x) = (numbers(2 * 33 * 19), numbers(2 * 19 * 35));
-    let a = TensorView::strided(&a, &[2, 33, 19], &[33 * 19, 1, 33], 0).unwrap();
-    let x = TensorView::strided(&x, &[2, 19, 35], &[1, 2, 38], 0).unwrap();
-    let copies = [a.to_tensor().unwrap(), x.to_tensor().unwrap()];
-    let dense = f.run_with(&[copies[0].view(), copies[1].view()], &on(1)).unwrap();
-    for n in THREADS {
-        let got = f.run_with(&[a.clone(), x.clone()], &on(n)).unwrap();
-        let pairs = || {
-            let (got, want) = (got[0].as_slice::<f32>().unwrap(), dense[0].as_slice().unwrap());
-            got.iter().zip::<&[f32]>(want)
-        };
-        assert_eq!(pairs().len(), 2 * 33 * 35);
-        assert!(pairs().all(|(g, w)| (g - w).abs() <= 1e-4 * w.abs().max(1.0)));
+    let (columns, pairs) = ([33 * 19, 1, 33], [1, 2, 38]);
+    let turned = [
+        TensorView::strided(&a, &[2, 33, 19], &columns, 0).unwrap(),
+        TensorView::strided(&x, &[2, 19, 35], &pairs, 0).unwrap(),
+    ];
+    let copies = turned.clone().map(|v| v.to_tensor().unwrap());
+    let dense = [copies[0].view(), copies[1].view()];
+    let at = |v: &[f32], strides: [i64; 3], i: usize, j: usize, k: usize| {
+        f64::from(v[i * strides[0] as usize + j * strides[1] as usize + k * strides[2] as usize])
+    };
+    let element = |position: usize| -> f64 {
+        let (b, m, n) = (position / (33 * 35), position / 35 % 33, position % 35);
+        (0..19).map(|k| at(&a, columns, b, m, k) * at(&x, pairs, b, k, n)).sum()
+    };
+    for inputs in [turned, dense] {
+        let want = f.run_with(&inputs, &on(1)).unwrap();
+        let values = want[0].as_slice::<f32>().unwrap();
+        assert_eq!(values.len(), 2 * 33 * 35);
+        for (position, v) in values.iter().enumerate() {
+            assert!((f64::from(*v) - element(position)).abs() < 1e-3, "element {position}");
+        }
+        for n in THREADS {
+            assert_eq!(bits(&f.run_with(&inputs, &on(n)).unwrap()), bits(&want), "{n} threads");
+        }
     }
     assert!(threads.shares() > 0);
 }
@@ -279,6 +291,25 @@ fn the_error_of_the_lowest_iteration_is_reported() {
 }
 
 #[test]
+fn an_earlier_error_counts_even_if_it_is_found_later() {
+    let (f, _) = eager_text("fn f(X: i32[M], I: i32[N,K]) -> (Y: i32[N]) { Y[n] = X[I[n,k]] }");
+    // The first row fails at its end, the second one at once.
+    let row = 2_000_000;
+    let mut indices = vec![0; 2 * row];
+    indices[row - 1] = 7;
+    indices[row] = 9;
+    let inputs = [
+        TensorView::from_slice(&[1, 2, 3], &[3]).unwrap(),
+        TensorView::from_slice(&indices, &[2, row]).unwrap(),
+    ];
+    let message = "subscript 7 of axis 0 of `X` is not in 0..3, at n = 0, k = 1999999";
+    for _ in 0..10 {
+        let error = f.run_with(&inputs, &on(2)).unwrap_err();
+        assert_eq!(error, RunError::Index(message.to_owned()));
+    }
+}
+
+#[test]
 fn a_time_budget_stops_every_thread() {
     let (f, threads) = eager_text(
         "fn f(X: f64[N]) -> (S: f64[N]) { S[i] = sum[j,k,l](sin(X[i] + X[j] + X[k] + X[l])) }",
@@ -343,14 +374,14 @@ fn the_memory_budget_counts_the_local_buffers_of_all_threads() {
     let x: Vec<i32> = (0..10 * 30).collect();
     let inputs = [TensorView::from_slice(&x, &[10, 30]).unwrap()];
     let mut y = vec![0i32; 300];
-    // 30 i32 are 120 bytes, 2 times 30 i64 are 480: in lines of 64 bytes 128 + 512.
+    // 30 i32 are 120 bytes, 30 i64 are 240: in lines of 64 bytes 128 + 256.
     for threads in [1, 2, 3] {
         let mut with = |memory| {
             let budget = Budget { memory: Some(memory), time: None };
             let mut out = [TensorViewMut::from_slice(&mut y, &[10, 30]).unwrap()];
             f.run_into(&inputs, &mut out, &CallOptions { budget, ..on(threads) })
         };
-        let needed = 640 * threads as u64;
+        let needed = 384 * threads as u64;
         assert_eq!(with(needed), Ok(()));
         let refused = RunError::Memory { needed, allowed: needed - 1 };
         assert_eq!(with(needed - 1), Err(refused));

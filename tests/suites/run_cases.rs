@@ -13,7 +13,8 @@ use tcc_passes::pipeline::panic_text;
 use tcc_tests::programs::{Entry, run_image, run_jit, run_lowered};
 use tcc_tests::run_cases::{CaseTensor, Outcome, Run, parse};
 
-/// Runs one function, or a kernel that does its work: results by name, or an error whose text begins with its code.
+/// Runs one function, or a kernel that does its work: results by name, or an error whose text
+/// begins with its code.
 type Engine =
     dyn Fn(&Checked<'_>, Entry<'_>, &Tensors<f64>, &[(&str, i64)]) -> Result<Tensors<f64>, String>;
 

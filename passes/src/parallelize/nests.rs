@@ -161,8 +161,12 @@ impl Shaper<'_> {
     }
 
     fn most_iterations(&self, extent: &IntExpr) -> Option<i64> {
-        let rest = || self.facts.at_most(extent, &IntExpr::constant(REST)).then_some(REST);
-        extent.as_constant().map(|n| n.max(0)).or_else(rest)
+        if let Some(n) = extent.as_constant() {
+            return Some(n.max(0));
+        }
+        // The rest of an extent is a difference; the proof that others are long is not worth it.
+        let difference = extent.terms().len() > 1;
+        (difference && self.facts.at_most(extent, &IntExpr::constant(REST))).then_some(REST)
     }
 }
 
