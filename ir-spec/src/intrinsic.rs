@@ -146,7 +146,7 @@ fn failure_of(e: &Expr) -> Option<&'static str> {
 }
 
 /// An expression over the sizes of a declaration in terms of a call's extents.
-pub(crate) fn at_call(e: &IntExpr, sizes: &[IntExpr]) -> IntExpr {
+pub fn at_call(e: &IntExpr, sizes: &[IntExpr]) -> IntExpr {
     use cranelift_entity::EntityRef;
     e.substitute(&|s| match s {
         Symbol::Size(s) => sizes.get(s.index()).cloned(),

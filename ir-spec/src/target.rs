@@ -83,11 +83,13 @@ impl Target {
         let known = levels(architecture).map_or(&[][..], |(_, all, _)| all);
         let features: Vec<String> =
             known.iter().filter(|f| have.contains(f)).map(|f| (*f).to_owned()).collect();
+        let wide = ["avx512f", "avx512bw", "avx512dq", "avx512vl", "fma", "bmi2"];
+        let wide = wide.iter().all(|f| features.iter().any(|x| x == f));
         Target {
             fma: architecture == "aarch64" || features.iter().any(|f| f == "fma"),
             architecture: architecture.to_owned(),
             features,
-            vector_bytes: 16,
+            vector_bytes: if wide { 64 } else { 16 },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The expansions of scalar functions as Rust source: what `runtime/src/intrinsics/expansion` holds.
+//! The expansions of scalar functions as Rust: what `runtime/src/intrinsics/expansion` holds.
 //!
 //! Each operation of an expansion becomes the operation of Rust that rounds in the same way, in the
 //! same order, so that both give the same bits.

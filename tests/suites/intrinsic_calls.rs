@@ -10,7 +10,8 @@ use tcc_ir::text::read_module;
 const ADD: &str = "fn add(X: f32[N], Y: f32[N]) -> (Z: f32[N]) { Z[i] = X[i] + Y[i] }";
 
 /// A function whose one kernel is replaced by another of the same signature.
-fn with_kernel(compiler: &Compiler, function: &str, kernel: &str) -> Compilation {
+fn with_kernel(compiler: Compiler, function: &str, kernel: &str) -> Compilation {
+    let compiler = compiler.passes("lower{strided=true}").unwrap();
     let compilation = compiler.lower(function).unwrap();
     let (module, _) = read_module(&mut Sources::default(), "kernel.tir", kernel).unwrap();
     let made = module.kernels.values().next().unwrap().clone();
@@ -37,7 +38,7 @@ fn compiled_calls_find_their_arguments() {
                 intrin add_f32(R[i | i in n], zero[0*i | i in n]) -> Z[5*b + i | i in n]
             }
         }";
-    let compilation = with_kernel(&Compiler::host(), ADD, kernel);
+    let compilation = with_kernel(Compiler::host(), ADD, kernel);
     let bytes = compilation.image().unwrap().to_bytes();
     let image = tcc_runtime::Executable::load(Image::from_bytes(&bytes).unwrap()).unwrap();
     let jit = Executable::from_compilation(compilation).unwrap();
@@ -66,7 +67,7 @@ fn an_unknown_symbol_is_for_a_linker() {
         kernel add(X: f32[N] strides(?), Y: f32[N] strides(?)) -> (Z: f32[N] strides(?)) {
             intrin mine(X[i | i in N]) -> Z[i | i in N]
         }";
-    let compilation = with_kernel(&Compiler::host(), ADD, kernel);
+    let compilation = with_kernel(Compiler::host(), ADD, kernel);
     let object = compilation.object().unwrap();
     assert!(object.windows(9).any(|w| w == b"my_symbol"));
     let e = tcc_runtime::Executable::load(compilation.image().unwrap()).unwrap_err();
@@ -89,7 +90,7 @@ fn a_target_without_the_feature_refuses_the_call() {
             intrin wide(X[i | i in N], Y[i | i in N]) -> Z[i | i in N]
         }";
     let at = |target: &str| {
-        with_kernel(&Compiler::new(target.parse().unwrap()), ADD, kernel).image().map(|_| ())
+        with_kernel(Compiler::new(target.parse().unwrap()), ADD, kernel).image().map(|_| ())
     };
     let e = at("x86_64-v3").unwrap_err();
     let why = "the intrinsic `wide` needs `avx512f`, which the target x86_64-v3 has not";

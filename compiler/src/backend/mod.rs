@@ -1,6 +1,7 @@
 //! Back ends: from kernels to code.
 
 pub(crate) mod cranelift;
+pub(crate) mod x64;
 
 pub use tcc_ir::target::Target;
 
@@ -48,6 +49,8 @@ pub(crate) struct ObjectCode {
     pub functions: Vec<FunctionCode>,
     /// How many of the functions are kernels.
     pub kernels: usize,
+    /// Kernels that the vector emitter left to Cranelift, and why.
+    pub refusals: Vec<(String, String)>,
     /// Places that can fail, by number.
     pub sites: Vec<Site>,
     /// Symbols of intrinsics, by the number in `Import::Intrinsic`.

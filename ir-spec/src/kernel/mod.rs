@@ -12,18 +12,23 @@
 
 mod call;
 mod canonical;
+mod independence;
 mod names;
+mod parallel;
 mod print;
 pub mod regions;
 mod rename;
+mod scratch;
 pub mod verify;
 
 pub use call::{IntrinsicCall, View};
 pub use canonical::{canonical, canonical_program, renumbered};
 pub use names::KernelNames;
+pub use parallel::{ParallelNest, is_fixed};
 pub use print::print_kernel;
 pub(crate) use print::print_meaning;
 pub use rename::Rename;
+pub use scratch::Scratch;
 pub use verify::{verify, verify_lowered};
 
 use crate::graph::{Fact, Size};

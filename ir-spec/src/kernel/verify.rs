@@ -9,11 +9,9 @@
 
 mod intrinsic;
 
-use super::regions::{is_private, reads, write};
-use super::{
-    Block, For, IntrinsicCall, Kernel, KernelNames, LoopKind, Repeat, Scope, Stmt, Update,
-    visit_blocks,
-};
+use super::independence::{Around, dependences};
+use super::regions::{reads, write};
+use super::{Block, For, Kernel, KernelNames, LoopKind, Scope, Stmt, Update, visit_blocks};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, bounds, display};
 use crate::scalar::{Expr, Func, Reducer, Subscript};
@@ -209,7 +207,9 @@ impl<'a> Verifier<'a> {
         self.loops.insert(f.var, (lo, last));
         self.body(&f.body);
         if matches!(f.kind, LoopKind::Vectorize | LoopKind::Parallel) {
-            self.independence(f);
+            let around = Around { loops: &self.loops, lets: &self.lets, facts: &self.facts };
+            let problems = dependences(self.kernel, f, &around);
+            problems.into_iter().for_each(|p| self.error(p));
         }
         self.loops.shift_remove(&f.var);
         self.facts = outer;
@@ -422,156 +422,4 @@ impl<'a> Verifier<'a> {
             }
         }
     }
-
-    /// Iterations of a vectorized or parallel loop write distinct elements, and read of what they
-    /// write only their own.
-    fn independence(&mut self, f: &For) {
-        let inner = ranges_inside(&f.body);
-        let mut problems = Vec::new();
-        let writes = self.writes(f, &mut problems);
-        // Iterations stay apart if some axis separates them.
-        let apart = |w: &[IntExpr], other: &[Option<IntExpr>]| {
-            w.iter()
-                .zip(other)
-                .any(|(i, o)| o.as_ref() == Some(i) && self.separates(i, f.var, &inner))
-        };
-        for (k, (t, w)) in writes.iter().enumerate() {
-            let same = writes.iter().take(k + 1).filter(|(u, _)| u == t);
-            if !same.clone().all(|(_, other)| apart(w, &some(other))) {
-                problems.push(format!(
-                    "iterations of a `{}` loop may write the same element of `{}`",
-                    f.kind.name(),
-                    self.name(*t)
-                ));
-            }
-        }
-        let mut read = |t: TensorId, position: Vec<Option<IntExpr>>| {
-            let mut written = writes.iter().filter(|(u, _)| *u == t);
-            if !written.all(|(_, w)| is_private(self.kernel, t) || apart(w, &position)) {
-                problems.push(format!(
-                    "an iteration of a `{}` loop may read what another wrote to `{}`",
-                    f.kind.name(),
-                    self.name(t)
-                ));
-            }
-        };
-        super::visit_stmts(&f.body, &mut |s| match s {
-            Stmt::Block(b) => {
-                for a in reads(b) {
-                    let at = |s: &Subscript| s.as_affine().map(|i| self.over_loops(b, i));
-                    read(a.buffer, a.subscripts.iter().map(at).collect());
-                }
-            }
-            Stmt::If { condition: e, .. } | Stmt::Repeat(Repeat { until: e, .. }) => {
-                for r in e.reads() {
-                    let at = |s: &Subscript| s.as_affine().map(|i| self.resolve(i));
-                    read(r.tensor, r.subscripts.iter().map(at).collect());
-                }
-            }
-            Stmt::Intrin(c) => {
-                for v in &c.views {
-                    let position = v.subscripts.iter().map(|e| Some(self.resolve(e)));
-                    read(v.buffer, position.collect());
-                }
-            }
-            Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
-        });
-        problems.into_iter().for_each(|p| self.error(p));
-    }
-
-    /// What the body writes but for its own buffers, over loop variables.
-    fn writes(&self, f: &For, problems: &mut Vec<String>) -> Vec<(TensorId, Vec<IntExpr>)> {
-        let mut allocated = Vec::new();
-        super::visit_stmts(&f.body, &mut |s| {
-            if let Stmt::Alloc(t) = s {
-                allocated.push(*t);
-            }
-        });
-        let mut writes: Vec<(TensorId, Vec<IntExpr>)> = Vec::new();
-        visit_blocks(&f.body, &mut |b| {
-            if allocated.contains(&b.store.buffer) {
-                return;
-            }
-            let at = |s: &Subscript| s.as_affine().map(|i| self.over_loops(b, i));
-            match b.store.subscripts.iter().map(at).collect() {
-                Some(position) => writes.push((b.store.buffer, position)),
-                None => {
-                    problems.push(format!("`{}` scatters in a `{}` loop", b.name, f.kind.name()));
-                }
-            }
-        });
-        visit_calls(&f.body, &mut |c| {
-            if f.kind == LoopKind::Vectorize {
-                let name = &c.intrinsic.name;
-                problems.push(format!("a `vectorize` loop calls the intrinsic `{name}`"));
-            }
-            for v in c.results().filter(|v| !allocated.contains(&v.buffer)) {
-                writes.push((v.buffer, v.subscripts.iter().map(|e| self.resolve(e)).collect()));
-            }
-        });
-        writes
-    }
-
-    fn over_loops(&self, b: &Block, i: &IntExpr) -> IntExpr {
-        let bound = i.substitute(&|s| match s {
-            Symbol::Var(v) => b.iters.iter().find(|(w, _)| *w == v).map(|(_, e)| e.clone()),
-            Symbol::Size(_) => None,
-        });
-        self.resolve(&bound)
-    }
-
-    /// True if different values of `v` give different values of `i`, whatever the inner loops do.
-    fn separates(
-        &self,
-        i: &IntExpr,
-        v: VarId,
-        inner: &IndexMap<VarId, (IntExpr, IntExpr)>,
-    ) -> bool {
-        let Some((c, rest)) = i.linear_in(v) else { return false };
-        let Some(c) = c.as_constant().filter(|c| *c != 0) else { return false };
-        // Inner variables of one iteration and of another are independent.
-        let mut moving = IntExpr::default();
-        for (m, k) in rest.terms() {
-            let term = IntExpr::term(m.clone(), *k);
-            if inner.keys().any(|w| term.mentions(*w)) {
-                moving = moving + term;
-            }
-        }
-        let ranges = |w: VarId| inner.get(&w).cloned().or_else(|| self.loops.get(&w).cloned());
-        let (lo, hi) = (
-            bounds::lower(&moving, &ranges, &self.facts),
-            bounds::upper(&moving, &ranges, &self.facts),
-        );
-        lo.zip(hi).and_then(|(lo, hi)| (hi - lo).as_constant()).is_some_and(|width| width < c.abs())
-    }
-}
-
-/// First and last value of the variables that the body binds.
-fn ranges_inside(body: &[Stmt]) -> IndexMap<VarId, (IntExpr, IntExpr)> {
-    let last = |end: &IntExpr| end - &IntExpr::constant(1);
-    let mut out = IndexMap::new();
-    super::visit_stmts(body, &mut |s| match s {
-        Stmt::For(g) => {
-            out.insert(g.var, (g.lo.clone(), last(&g.hi)));
-        }
-        Stmt::Intrin(c) => {
-            let axes = c.views.iter().flat_map(|v| &v.axes);
-            out.extend(axes.map(|(v, n)| (*v, (IntExpr::constant(0), last(n)))));
-        }
-        _ => {}
-    });
-    out
-}
-
-/// Calls `visit` on every call of an intrinsic.
-fn visit_calls<'a>(body: &'a [Stmt], visit: &mut dyn FnMut(&'a IntrinsicCall)) {
-    super::visit_stmts(body, &mut |s| {
-        if let Stmt::Intrin(c) = s {
-            visit(c);
-        }
-    });
-}
-
-fn some(position: &[IntExpr]) -> Vec<Option<IntExpr>> {
-    position.iter().cloned().map(Some).collect()
 }

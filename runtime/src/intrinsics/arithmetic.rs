@@ -6,8 +6,8 @@ use super::tier::{Body, Row, row};
 use std::marker::PhantomData;
 use std::slice;
 
-/// The larger or smaller one; NaN if one is, and -0 is less than +0. The two choices differ in zeros
-/// of both signs, whose bits are combined; all bits make a NaN.
+/// The larger or smaller one; NaN if one is, and -0 is less than +0. The two choices differ in
+/// zeros of both signs, whose bits are combined; all bits make a NaN.
 macro_rules! extreme {
     ($name:ident, $float:ident, $bits:ident, $op:tt, $zeros:tt) => {
         #[inline(always)]

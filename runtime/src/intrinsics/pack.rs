@@ -121,7 +121,8 @@ impl<T: Copy> Matrix<T> {
     }
 }
 
-/// `P[k,r] = S[k,r]?0`; sizes: rows, columns of `S`, columns of `P`. `SIDE` elements fill a register.
+/// `P[k,r] = S[k,r]?0`; sizes: rows, columns of `S`, columns of `P`. `SIDE` elements are a register
+/// wide.
 struct Pack<T, const SIDE: usize>(PhantomData<T>);
 
 impl<T: Copy + Default, const SIDE: usize> Body for Pack<T, SIDE> {

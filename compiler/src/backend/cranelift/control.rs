@@ -20,6 +20,7 @@ impl<'k> KernelCx<'k, '_> {
 
     fn stmt(&mut self, s: &'k Stmt) {
         match s {
+            Stmt::For(f) if self.nest.first().is_some_and(|n| n.var == f.var) => self.share(),
             Stmt::For(f) => match f.kind {
                 LoopKind::Serial | LoopKind::Parallel => self.serial(f),
                 LoopKind::Vectorize => self.vector_loop(f),
@@ -73,7 +74,7 @@ impl<'k> KernelCx<'k, '_> {
     }
 
     /// Returns if the call was cancelled.
-    fn poll(&mut self) {
+    pub(super) fn poll(&mut self) {
         let flag = self.e.b.ins().load(I32, plain(), self.cancel, 0);
         let (stop, go_on) = (self.e.b.create_block(), self.e.b.create_block());
         self.e.b.set_cold_block(stop);
@@ -334,7 +335,7 @@ impl<'k> KernelCx<'k, '_> {
 }
 
 /// True if a loop of unknown length is inside.
-fn has_loops(body: &[Stmt]) -> bool {
+pub(super) fn has_loops(body: &[Stmt]) -> bool {
     let mut found = false;
     tcc_ir::kernel::visit_stmts(body, &mut |s| {
         found |= match s {

@@ -16,6 +16,7 @@ mod intrinsic;
 pub(crate) mod isa;
 mod kernel;
 mod lanes;
+mod parallel;
 mod registers;
 mod unit;
 mod value;

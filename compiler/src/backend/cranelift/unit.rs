@@ -2,7 +2,7 @@
 
 use super::emit::{lane_type, register_type};
 use super::{expansion, kernel};
-use crate::backend::{BackendError, FunctionCode, ObjectCode, Relocation, Target};
+use crate::backend::{BackendError, FunctionCode, ObjectCode, Relocation, Target, x64};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{
@@ -63,7 +63,18 @@ pub(super) fn compile(
     let mut builders = FunctionBuilderContext::new();
     let mut functions = Vec::new();
     let mut text = String::new();
+    let vectors = x64::serves(target);
+    let mut refusals = Vec::new();
     for (name, k) in kernels {
+        if vectors {
+            match x64::compile(k, &mut unit.expansions, listing, &mut text) {
+                Ok(code) => {
+                    functions.push(code);
+                    continue;
+                }
+                Err(reason) => refusals.push((name.clone(), reason)),
+            }
+        }
         cx.func.signature = unit.kernel_signature();
         kernel::build(k, &mut unit, FunctionBuilder::new(&mut cx.func, &mut builders))?;
         functions.push(unit.finish(name, &mut cx, listing, &mut text)?);
@@ -81,6 +92,7 @@ pub(super) fn compile(
     Ok(ObjectCode {
         functions,
         kernels: kernels.len(),
+        refusals,
         sites: unit.sites.into_iter().collect(),
         symbols: unit.symbols.into_iter().collect(),
         listing: text,
