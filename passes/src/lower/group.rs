@@ -174,9 +174,7 @@ fn is_contraction(f: &Function, d: &Definition) -> bool {
 /// True if the extents of a definition's tensor are constants. Blocks of rows of unknown number
 /// would double all their code for the last one.
 fn is_known(f: &Function, d: &Definition) -> bool {
-    f.tensors
-        .get(d.tensor)
-        .is_some_and(|x| x.shape.iter().all(|n| n.as_constant().is_some()))
+    f.tensors.get(d.tensor).is_some_and(|x| x.shape.iter().all(|n| n.as_constant().is_some()))
 }
 
 /// True if only members use the tensor.
