@@ -17,10 +17,32 @@ pub struct Schedule {
 pub struct Directive {
     /// What to do.
     pub primitive: Primitive,
-    /// True if the text vouches for what cannot be proved (`unsafe`).
-    pub is_unsafe: bool,
+    /// What the text allows beyond keeping every value.
+    pub permission: Option<Permission>,
     /// Where it was written.
     pub span: Span,
+}
+
+/// A word before a directive that allows more than a proof that every value stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Sums and products of floats may combine in another order, which rounds differently.
+    Reassociate,
+    /// The text vouches for what cannot be proved.
+    Unsafe,
+}
+
+impl Permission {
+    /// Every permission.
+    pub const ALL: [Permission; 2] = [Permission::Reassociate, Permission::Unsafe];
+
+    /// The word in the text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Permission::Reassociate => "reassociate",
+            Permission::Unsafe => "unsafe",
+        }
+    }
 }
 
 /// A change of loops. Loops go by the names of their variables.
@@ -103,8 +125,8 @@ impl fmt::Display for Primitive {
 
 impl fmt::Display for Directive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_unsafe {
-            f.write_str("unsafe ")?;
+        if let Some(p) = self.permission {
+            write!(f, "{} ", p.name())?;
         }
         if let Primitive::Split { outer, inner, .. } = &self.primitive {
             write!(f, "{outer}, {inner} = ")?;

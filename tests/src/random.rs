@@ -13,7 +13,7 @@ use tcc_ir::kernel::{
 };
 use tcc_ir::program::{Guard, KernelCall, Program, ProgramBuffer};
 use tcc_ir::scalar::{Comparison, Expr, Func, Read, Reducer, Subscript};
-use tcc_ir::schedule::{Directive, Primitive, Schedule, Tail};
+use tcc_ir::schedule::{Directive, Permission, Primitive, Schedule, Tail};
 use tcc_ir::{SizeId, TensorId, VarId};
 
 /// Element types that kernels are made of.
@@ -472,8 +472,9 @@ pub fn schedule(rng: &mut Rng, kernel: &str, loops: &[String]) -> Schedule {
             _ if rng.bool() => Primitive::Vectorize(target),
             _ => Primitive::Parallel(target),
         };
-        let is_unsafe = false;
-        directives.push(Directive { primitive, is_unsafe, span: Default::default() });
+        let reorders = matches!(primitive, Primitive::Reorder(_));
+        let permission = (reorders && rng.bool()).then_some(Permission::Reassociate);
+        directives.push(Directive { primitive, permission, span: Default::default() });
     }
     Schedule { kernel: kernel.to_owned(), directives }
 }

@@ -11,6 +11,7 @@
 //! feeds a sum.
 
 mod canonical;
+pub mod dependence;
 mod names;
 mod print;
 pub mod regions;
@@ -248,6 +249,16 @@ impl Block {
             });
         }
         self.iters.iter().map(|(v, _)| *v).filter(|v| !written.contains(v)).collect()
+    }
+
+    /// An expression of the block's variables over the loops around it.
+    pub fn over_loops(&self, e: &IntExpr) -> IntExpr {
+        e.substitute(&|s| match s {
+            crate::int::Symbol::Var(v) => {
+                self.iters.iter().find(|(w, _)| *w == v).map(|(_, value)| value.clone())
+            }
+            crate::int::Symbol::Size(_) => None,
+        })
     }
 
     /// Every expression that the block evaluates.

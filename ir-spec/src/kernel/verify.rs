@@ -7,8 +7,9 @@
 //! shapes of register buffers, are constants. [`verify_lowered`] adds what a back end needs: no
 //! `init` is left.
 
-use super::regions::{is_private, reads, write};
-use super::{Block, For, Kernel, KernelNames, LoopKind, Repeat, Scope, Stmt, Update, visit_blocks};
+use super::dependence::{Access, Accesses, Range};
+use super::regions::{reads, write};
+use super::{Block, For, Kernel, KernelNames, LoopKind, Scope, Stmt, Update, visit_blocks};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, bounds, display};
 use crate::scalar::{Expr, Func, Reducer, Subscript};
@@ -412,115 +413,39 @@ impl<'a> Verifier<'a> {
     /// Iterations of a vectorized or parallel loop write distinct elements, and read of what they
     /// write only their own.
     fn independence(&mut self, f: &For) {
-        let mut allocated = Vec::new();
-        super::visit_stmts(&f.body, &mut |s| {
-            if let Stmt::Alloc(t) = s {
-                allocated.push(*t);
-            }
-        });
-        let mut inner: IndexMap<VarId, (IntExpr, IntExpr)> = IndexMap::new();
-        super::visit_stmts(&f.body, &mut |s| {
-            if let Stmt::For(g) = s {
-                inner.insert(g.var, (g.lo.clone(), &g.hi - &IntExpr::constant(1)));
-            }
-        });
-        let mut writes: Vec<(TensorId, Vec<IntExpr>)> = Vec::new();
+        let Some((lo, last)) = self.loops.get(&f.var).cloned() else { return };
+        let around = [Range { var: f.var, lo, last }];
+        let accesses = Accesses::of(self.kernel, &f.body, &self.declared);
+        let kind = f.kind.name();
         let mut problems = Vec::new();
-        visit_blocks(&f.body, &mut |b| {
-            if allocated.contains(&b.store.buffer) {
-                return;
+        let mut writes: Vec<&Access<'_>> = Vec::new();
+        for a in accesses.list.iter().filter(|a| a.writes) {
+            if a.position.iter().any(Option::is_none) {
+                let block = a.block.map_or("", |b| b.name.as_str());
+                problems.push(format!("`{block}` scatters in a `{kind}` loop"));
+                continue;
             }
-            let at = |i: &IntExpr| self.over_loops(b, i);
-            let Some(position) = b
-                .store
-                .subscripts
-                .iter()
-                .map(|s| s.as_affine().map(&at))
-                .collect::<Option<Vec<_>>>()
-            else {
-                problems.push(format!("`{}` scatters in a `{}` loop", b.name, f.kind.name()));
-                return;
-            };
-            writes.push((b.store.buffer, position));
-        });
-        // Iterations stay apart if some axis separates them.
-        let apart = |w: &[IntExpr], other: &[Option<IntExpr>]| {
-            w.iter()
-                .zip(other)
-                .any(|(i, o)| o.as_ref() == Some(i) && self.separates(i, f.var, &inner))
-        };
-        for (k, (t, w)) in writes.iter().enumerate() {
-            let same = writes.iter().take(k + 1).filter(|(u, _)| u == t);
-            if !same.clone().all(|(_, other)| apart(w, &some(other))) {
+            writes.push(a);
+            let same = writes.iter().filter(|b| b.buffer == a.buffer);
+            if !same.copied().all(|b| accesses.open_loops(&around, a, b).is_empty()) {
                 problems.push(format!(
-                    "iterations of a `{}` loop may write the same element of `{}`",
-                    f.kind.name(),
-                    self.name(*t)
+                    "iterations of a `{kind}` loop may write the same element of `{}`",
+                    self.name(a.buffer)
                 ));
             }
         }
-        let mut read = |t: TensorId, position: Vec<Option<IntExpr>>| {
-            let mut written = writes.iter().filter(|(u, _)| *u == t);
-            if !written.all(|(_, w)| is_private(self.kernel, t) || apart(w, &position)) {
+        // An update reads what it writes.
+        let reads = accesses.list.iter().filter(|a| !a.writes || a.update.is_some());
+        for a in reads {
+            let mut written = writes.iter().filter(|b| b.buffer == a.buffer);
+            if !written.all(|b| accesses.open_loops(&around, a, b).is_empty()) {
                 problems.push(format!(
-                    "an iteration of a `{}` loop may read what another wrote to `{}`",
-                    f.kind.name(),
-                    self.name(t)
+                    "an iteration of a `{kind}` loop may read what another wrote to `{}`",
+                    self.name(a.buffer)
                 ));
             }
-        };
-        super::visit_stmts(&f.body, &mut |s| match s {
-            Stmt::Block(b) => {
-                for a in reads(b) {
-                    let at = |s: &Subscript| s.as_affine().map(|i| self.over_loops(b, i));
-                    read(a.buffer, a.subscripts.iter().map(at).collect());
-                }
-            }
-            Stmt::If { condition: e, .. } | Stmt::Repeat(Repeat { until: e, .. }) => {
-                for r in e.reads() {
-                    let at = |s: &Subscript| s.as_affine().map(|i| self.resolve(i));
-                    read(r.tensor, r.subscripts.iter().map(at).collect());
-                }
-            }
-            Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
-        });
+        }
+        problems.dedup();
         problems.into_iter().for_each(|p| self.error(p));
     }
-
-    fn over_loops(&self, b: &Block, i: &IntExpr) -> IntExpr {
-        let bound = i.substitute(&|s| match s {
-            Symbol::Var(v) => b.iters.iter().find(|(w, _)| *w == v).map(|(_, e)| e.clone()),
-            Symbol::Size(_) => None,
-        });
-        self.resolve(&bound)
-    }
-
-    /// True if different values of `v` give different values of `i`, whatever the inner loops do.
-    fn separates(
-        &self,
-        i: &IntExpr,
-        v: VarId,
-        inner: &IndexMap<VarId, (IntExpr, IntExpr)>,
-    ) -> bool {
-        let Some((c, rest)) = i.linear_in(v) else { return false };
-        let Some(c) = c.as_constant().filter(|c| *c != 0) else { return false };
-        // Inner variables of one iteration and of another are independent.
-        let mut moving = IntExpr::default();
-        for (m, k) in rest.terms() {
-            let term = IntExpr::term(m.clone(), *k);
-            if inner.keys().any(|w| term.mentions(*w)) {
-                moving = moving + term;
-            }
-        }
-        let ranges = |w: VarId| inner.get(&w).cloned().or_else(|| self.loops.get(&w).cloned());
-        let (lo, hi) = (
-            bounds::lower(&moving, &ranges, &self.facts),
-            bounds::upper(&moving, &ranges, &self.facts),
-        );
-        lo.zip(hi).and_then(|(lo, hi)| (hi - lo).as_constant()).is_some_and(|width| width < c.abs())
-    }
-}
-
-fn some(position: &[IntExpr]) -> Vec<Option<IntExpr>> {
-    position.iter().cloned().map(Some).collect()
 }

@@ -3,8 +3,7 @@
 //! mention.
 //!
 //! Legal if no two iterations that depend on each other change their order. The updates of one
-//! reduction may: the values that a reduction combines in another order are those of another
-//! schedule.
+//! reduction may where that gives the same bits, and where `reassociate` allows other ones.
 
 use super::dependence::{Chain, check};
 use super::nest::{find, loop_of, replace};
@@ -12,8 +11,13 @@ use super::{Names, Refusal};
 use tcc_ir::VarId;
 use tcc_ir::kernel::{For, Kernel, Stmt};
 use tcc_ir::scalar::{Expr, Func};
+use tcc_ir::schedule::Permission;
 
-pub(super) fn reorder(k: &mut Kernel, names: &[String], trusted: bool) -> Result<(), Refusal> {
+pub(super) fn reorder(
+    k: &mut Kernel,
+    names: &[String],
+    permission: Option<Permission>,
+) -> Result<(), Refusal> {
     let mut wanted: Vec<VarId> = Vec::new();
     for name in names {
         let v = find(k, name)?;
@@ -31,9 +35,9 @@ pub(super) fn reorder(k: &mut Kernel, names: &[String], trusted: bool) -> Result
             |f| if wanted.contains(&f.var) { next.next().copied().unwrap_or(f.var) } else { f.var },
         )
         .collect();
-    if !trusted {
+    if permission != Some(Permission::Unsafe) {
         let chain = Chain { loops: &nest.loops, body: &nest.body };
-        check(k, &chain, &order)?;
+        check(k, &chain, &order, permission == Some(Permission::Reassociate))?;
     }
     let outermost = nest.loops.first().map(|f| f.var);
     let mut made = Some(nest.rebuilt(&order));

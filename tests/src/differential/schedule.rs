@@ -17,7 +17,7 @@ pub fn reschedule(kernels: &mut IndexMap<String, Kernel>, rng: &mut Rng, applied
         for trial in 0..rng.usize(2..7) {
             let Some(primitive) = directive(k, rng, trial) else { break };
             let word = primitive.name();
-            let directive = Directive { primitive, is_unsafe: false, span: Span::default() };
+            let directive = Directive { primitive, permission: None, span: Span::default() };
             let schedule = Schedule { kernel: k.name.clone(), directives: vec![directive] };
             if let Ok(changed) = apply(k, &schedule) {
                 *k = changed;

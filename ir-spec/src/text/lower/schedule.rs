@@ -2,7 +2,7 @@
 
 use super::{ModuleCx, Reported, unknown_name};
 use crate::diag::{Code, Diagnostic};
-use crate::schedule::{Directive, Primitive, Schedule, Tail};
+use crate::schedule::{Directive, Permission, Primitive, Schedule, Tail};
 use crate::span::Span;
 use crate::text::ast::{self, Expr, ExprKind};
 
@@ -68,7 +68,16 @@ fn directive(d: &ast::Directive) -> Result<Directive, Box<Diagnostic>> {
             return Err(Box::new(unknown_name("directive", other, d.name.span, known)));
         }
     };
-    Ok(Directive { primitive, is_unsafe: d.is_unsafe, span: d.span })
+    let permission = d.permission.as_ref().map(permission).transpose()?;
+    Ok(Directive { primitive, permission, span: d.span })
+}
+
+fn permission(name: &ast::Name) -> Result<Permission, Box<Diagnostic>> {
+    let found = Permission::ALL.into_iter().find(|p| p.name() == name.text);
+    found.ok_or_else(|| {
+        let known = Permission::ALL.into_iter().map(Permission::name);
+        Box::new(unknown_name("permission", &name.text, name.span, known))
+    })
 }
 
 fn mistake(code: Code, span: Span, message: impl Into<String>) -> Box<Diagnostic> {
