@@ -61,6 +61,27 @@ pub enum Primitive {
         /// Name of the inner loop.
         inner: String,
     },
+    /// `f = fuse(i, j)`: loops that stand directly in each other become one.
+    Fuse {
+        /// The loops, outermost first.
+        targets: Vec<String>,
+        /// Name of the one loop.
+        fused: String,
+    },
+    /// `io, jo, ii, ji = tile(i, j, 14, 32, tail=guard)`: nested loops become loops over tiles around
+    /// loops over the elements of a tile.
+    Tile {
+        /// The loops.
+        targets: Vec<String>,
+        /// The extents of a tile, one for each loop.
+        factors: Vec<i64>,
+        /// What becomes of the rest.
+        tail: Tail,
+        /// Names of the outer loops.
+        outer: Vec<String>,
+        /// Names of the inner loops.
+        inner: Vec<String>,
+    },
     /// `reorder(a, b, c)`: perfectly nested loops in a new order, outermost first.
     Reorder(Vec<String>),
     /// `unroll(i)`
@@ -95,16 +116,34 @@ impl Tail {
 
 impl Primitive {
     /// The names of all primitives.
-    pub const NAMES: [&str; 5] = ["split", "reorder", "unroll", "vectorize", "parallel"];
+    pub const NAMES: [&str; 7] =
+        ["split", "fuse", "tile", "reorder", "unroll", "vectorize", "parallel"];
 
     /// The word in the text.
     pub fn name(&self) -> &'static str {
         match self {
             Primitive::Split { .. } => "split",
+            Primitive::Fuse { .. } => "fuse",
+            Primitive::Tile { .. } => "tile",
             Primitive::Reorder(_) => "reorder",
             Primitive::Unroll(_) => "unroll",
             Primitive::Vectorize(_) => "vectorize",
             Primitive::Parallel(_) => "parallel",
+        }
+    }
+
+    /// Names of what it makes.
+    fn outputs(&self) -> Vec<&str> {
+        match self {
+            Primitive::Split { outer, inner, .. } => vec![outer, inner],
+            Primitive::Fuse { fused, .. } => vec![fused],
+            Primitive::Tile { outer, inner, .. } => {
+                outer.iter().chain(inner).map(String::as_str).collect()
+            }
+            Primitive::Reorder(_)
+            | Primitive::Unroll(_)
+            | Primitive::Vectorize(_)
+            | Primitive::Parallel(_) => vec![],
         }
     }
 }
@@ -115,7 +154,14 @@ impl fmt::Display for Primitive {
             Primitive::Split { target, factor, tail, .. } => {
                 write!(f, "split({target}, {factor}, tail={})", tail.name())
             }
-            Primitive::Reorder(loops) => write!(f, "reorder({})", loops.join(", ")),
+            Primitive::Tile { targets, factors, tail, .. } => {
+                let factors: Vec<String> = factors.iter().map(i64::to_string).collect();
+                let (targets, factors) = (targets.join(", "), factors.join(", "));
+                write!(f, "tile({targets}, {factors}, tail={})", tail.name())
+            }
+            Primitive::Fuse { targets, .. } | Primitive::Reorder(targets) => {
+                write!(f, "{}({})", self.name(), targets.join(", "))
+            }
             Primitive::Unroll(target)
             | Primitive::Vectorize(target)
             | Primitive::Parallel(target) => write!(f, "{}({target})", self.name()),
@@ -128,8 +174,9 @@ impl fmt::Display for Directive {
         if let Some(p) = self.permission {
             write!(f, "{} ", p.name())?;
         }
-        if let Primitive::Split { outer, inner, .. } = &self.primitive {
-            write!(f, "{outer}, {inner} = ")?;
+        let outputs = self.primitive.outputs();
+        if !outputs.is_empty() {
+            write!(f, "{} = ", outputs.join(", "))?;
         }
         self.primitive.fmt(f)
     }

@@ -92,7 +92,11 @@ impl Extreme<'_> {
         match atom {
             Atom::Symbol(s) => Some(IntExpr::symbol(*s)),
             Atom::Div(p) if !self.moves(&p[1]) && self.facts.is_positive(&p[1]) => {
-                Some(self.of(&p[0], largest)?.div(&p[1]))
+                let inside = self.of(&p[0], largest)?;
+                // floor((q*d - 1)/d) = q - 1
+                let one = IntExpr::constant(1);
+                let below = (inside.clone() + one.clone()).exact_quotient(&p[1]);
+                Some(below.map_or_else(|| inside.div(&p[1]), |q| q - one))
             }
             Atom::Mod(p) if !self.moves(&p[1]) && self.facts.is_positive(&p[1]) => {
                 let inside = self.of(&p[0], true).zip(self.of(&p[0], false));
@@ -173,6 +177,19 @@ mod tests {
         check(&(v(0) * s(1) + v(1)), Some(c(0)), Some(s(0) * s(1) - c(1)));
         check(&(s(2) - c(1) - v(0)), Some(s(2) - s(0)), Some(s(2) - c(1)));
         check(&v(0).div(&s(7)), None, None);
+    }
+
+    #[test]
+    fn fused_indices() {
+        // v0 = f in 0..M*(N - 1): f/(N - 1) <= M - 1 where N >= 2.
+        let extent = s(0) * (s(1) - c(1));
+        let range = |_| Some((c(0), extent.clone() - c(1)));
+        let mut facts = Facts::default();
+        let row = v(0).div(&(s(1) - c(1)));
+        assert_eq!(upper(&row, &range, &facts), None);
+        facts.add_nonneg(s(1) - c(2));
+        assert_eq!(upper(&row, &range, &facts), Some(s(0) - c(1)));
+        assert_eq!(upper(&v(0).modulo(&(s(1) - c(1))), &range, &facts), Some(s(1) - c(2)));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Substitution in statements, and copies of statements with names of their own.
 
-use super::nest::is_free;
+use super::nest::{is_free, is_free_for_block, is_free_for_buffer};
 use cranelift_entity::SecondaryMap;
 use cranelift_entity::packed_option::PackedOption;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Block, Buffer, For, Kernel, Rename, Repeat, Stmt};
-use tcc_ir::scalar::Expr;
+use tcc_ir::scalar::{Expr, Func};
 use tcc_ir::{TensorId, VarId};
 
 /// The statements with a variable of the loops around them replaced.
@@ -45,11 +45,35 @@ fn rebuild(
     }
 }
 
-/// A name that nothing in the kernel has.
+/// Statements that run where all of the conditions hold.
+pub(super) fn guarded(conditions: Vec<Expr>, body: Vec<Stmt>) -> Vec<Stmt> {
+    let joined = conditions.into_iter().reduce(|a, b| Expr::binary(Func::And, a, b));
+    match joined {
+        Some(condition) => vec![Stmt::If { condition, then: body, otherwise: vec![] }],
+        None => body,
+    }
+}
+
+/// A name for a loop that nothing else has.
 pub(super) fn fresh_name(k: &Kernel, stem: &str) -> String {
+    fresh(stem, &|name| is_free(k, name))
+}
+
+/// A name for a buffer that nothing else has.
+pub(super) fn fresh_buffer(k: &Kernel, stem: &str) -> String {
+    fresh(stem, &|name| is_free_for_buffer(k, name))
+}
+
+/// A name that no other block has.
+pub(super) fn fresh_block(k: &Kernel, stem: &str) -> String {
+    fresh(stem, &|name| is_free_for_block(k, name))
+}
+
+/// The stem, or the first of the stem with a number that is free.
+fn fresh(stem: &str, is_free: &dyn Fn(&str) -> bool) -> String {
     let numbered = (1..).map(|n| format!("{stem}_{n}"));
     let mut names = std::iter::once(stem.to_owned()).chain(numbered);
-    names.find(|n| is_free(k, n)).unwrap_or_default()
+    names.find(|n| is_free(n)).unwrap_or_default()
 }
 
 /// A copy of statements that declares variables and buffers of its own, named after the old ones
@@ -92,8 +116,15 @@ impl Rename for Copier<'_> {
 
     fn declare_buffer(&mut self, t: TensorId) -> TensorId {
         let Some(mut b) = self.k.buffers.get(t).cloned() else { return t };
-        b.name = fresh_name(self.k, &format!("{}{}", b.name, self.suffix));
+        b.name = fresh_buffer(self.k, &format!("{}{}", b.name, self.suffix));
         self.new_buffer(t, b)
+    }
+
+    fn block_name(&mut self, name: &str) -> String {
+        if name.is_empty() {
+            return String::new();
+        }
+        fresh_block(self.k, &format!("{name}{}", self.suffix))
     }
 
     /// Names inside of a block may stand in others too.

@@ -5,13 +5,16 @@
 //! another order. What the edits make is verified again, which is how `vectorize` and `parallel`
 //! are proved independent.
 
+mod address;
 mod dependence;
 mod edit;
+mod fuse;
 mod nest;
 mod parallel;
 mod refusal;
 mod reorder;
 mod split;
+mod tile;
 mod unroll;
 mod vectorize;
 
@@ -22,6 +25,7 @@ use tcc_ir::graph::Module;
 use tcc_ir::kernel::{Kernel, renumbered, verify};
 use tcc_ir::schedule::{Directive, Permission, Primitive, Schedule};
 use thiserror::Error;
+use tile::Tiles;
 
 /// Why a schedule cannot be applied: the directive and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -71,6 +75,10 @@ fn step(k: &mut Kernel, d: &Directive) -> Result<(), Refusal> {
         Primitive::Split { target, factor, tail, outer, inner } => {
             split::split(k, target, *factor, *tail, (outer, inner))
         }
+        Primitive::Fuse { targets, fused } => fuse::fuse(k, targets, fused),
+        Primitive::Tile { targets, factors, tail, outer, inner } => {
+            tile::tile(k, &Tiles { targets, factors, outer, inner }, *tail, d.permission)
+        }
         Primitive::Reorder(loops) => reorder::reorder(k, loops, d.permission),
         Primitive::Unroll(target) => unroll::unroll(k, target),
         Primitive::Vectorize(target) => vectorize::vectorize(k, target),
@@ -81,7 +89,7 @@ fn step(k: &mut Kernel, d: &Directive) -> Result<(), Refusal> {
 /// Refuses permissions that mean nothing for the directive.
 fn allowed(d: &Directive) -> Result<(), Refusal> {
     let name = d.primitive.name();
-    let reorders = matches!(d.primitive, Primitive::Reorder(_));
+    let reorders = matches!(d.primitive, Primitive::Reorder(_) | Primitive::Tile { .. });
     match d.permission {
         Some(Permission::Unsafe) if !reorders => Err(Refusal::Unsafe(name)),
         Some(Permission::Reassociate) if !reorders => Err(Refusal::Reassociate(name)),

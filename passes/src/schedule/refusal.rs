@@ -21,6 +21,22 @@ pub enum Refusal {
         /// How many.
         count: usize,
     },
+    /// No block has the name.
+    #[error("there is no block `{name}`; there are: {known}", known = list(known))]
+    UnknownBlock {
+        /// What was asked for.
+        name: String,
+        /// The kernel's blocks.
+        known: Vec<String>,
+    },
+    /// Several blocks have the name.
+    #[error("{count} blocks have the name `{name}`")]
+    AmbiguousBlock {
+        /// The name.
+        name: String,
+        /// How many.
+        count: usize,
+    },
     /// The loop has a data-dependent end.
     #[error("`{0}` counts the rounds of a `repeat`, which run in order")]
     Repeat(String),
@@ -76,6 +92,14 @@ pub enum Refusal {
         inner: String,
         /// What is in the way.
         what: String,
+    },
+    /// One loop is not the whole body of another.
+    #[error("loop `{inner}` is not directly inside of loop `{outer}`; reorder the loops first")]
+    NotDirectlyInside {
+        /// The loop around.
+        outer: String,
+        /// The loop inside.
+        inner: String,
     },
     /// The bound of one loop depends on another.
     #[error("the bounds of loop `{inner}` depend on loop `{outer}`")]

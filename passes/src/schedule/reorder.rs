@@ -6,6 +6,7 @@
 //! reduction may where that gives the same bits, and where `reassociate` allows other ones.
 
 use super::dependence::{Chain, check};
+use super::edit::guarded;
 use super::nest::{find, loop_of, replace};
 use super::{Names, Refusal};
 use tcc_ir::VarId;
@@ -80,13 +81,26 @@ impl Nest {
             missing.retain(|v| *v != f.var);
             nest.loops.push(For { body: vec![], ..f.clone() });
             let Some(target) = missing.first().copied() else {
-                nest.body = f.body.clone();
+                nest.body = nest.unconditional(&f.body).to_vec();
                 break;
             };
             at = nest.descend(&f.body, (f.var, target), &names)?;
         }
         nest.rectangular(&names)?;
         Ok(Some(nest))
+    }
+
+    /// What runs where the conditions hold that a body consists of.
+    fn unconditional<'k>(&mut self, body: &'k [Stmt]) -> &'k [Stmt] {
+        match body {
+            [Stmt::If { condition, then, otherwise }]
+                if otherwise.is_empty() && is_integer(condition) =>
+            {
+                self.conditions.extend(condition.operands(Func::And).into_iter().cloned());
+                self.unconditional(then)
+            }
+            other => other,
+        }
     }
 
     /// The loop that is the only statement of a body, through conditions.
@@ -96,14 +110,8 @@ impl Nest {
         (outer, target): (VarId, VarId),
         names: &Names<'_>,
     ) -> Result<Option<&'k For>, Refusal> {
-        let what = match body {
+        let what = match self.unconditional(body) {
             [Stmt::For(f)] => return Ok(Some(f)),
-            [Stmt::If { condition, then, otherwise }]
-                if otherwise.is_empty() && is_integer(condition) =>
-            {
-                self.conditions.extend(condition.operands(Func::And).into_iter().cloned());
-                return self.descend(then, (outer, target), names);
-            }
             [.., Stmt::Block(b)] | [Stmt::Block(b), ..] => format!("block `{}`", b.name),
             [Stmt::Repeat(_), ..] => "a `repeat`".to_owned(),
             [Stmt::If { .. }] => "an `if` that depends on data".to_owned(),
@@ -140,14 +148,6 @@ impl Nest {
             }
         }
         guarded(left, body)
-    }
-}
-
-fn guarded(conditions: Vec<Expr>, body: Vec<Stmt>) -> Vec<Stmt> {
-    let joined = conditions.into_iter().reduce(|a, b| Expr::binary(Func::And, a, b));
-    match joined {
-        Some(condition) => vec![Stmt::If { condition, then: body, otherwise: vec![] }],
-        None => body,
     }
 }
 
