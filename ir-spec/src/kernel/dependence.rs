@@ -11,6 +11,7 @@ use super::{Block, Kernel, Scope, Stmt, Update, visit_stmts};
 use crate::int::{Atom, Facts, IntExpr, Symbol, bounds};
 use crate::scalar::{Expr, Reducer, Subscript};
 use crate::{TensorId, VarId};
+use std::sync::Arc;
 
 /// A loop: its variable with the first and the last value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Access<'a> {
     pub writes: bool,
     /// How an update combines; `None` for anything else.
     pub update: Option<Reducer>,
+    /// True for a read with a default for positions out of bounds.
+    pub covered: bool,
 }
 
 /// The accesses of a body to buffers that it does not allocate itself.
@@ -100,14 +103,16 @@ impl<'a> Accesses<'a> {
             Update::Reduce(r) => Some(r),
             Update::FusedSum => Some(Reducer::Sum),
         };
-        self.list.push(Access { block: Some(b), buffer, position, writes: true, update });
+        let (block, writes, covered) = (Some(b), true, false);
+        self.list.push(Access { block, buffer, position, writes, update, covered });
     }
 
     fn reads(&mut self, block: Option<&'a Block>, e: &Expr) {
         for r in e.reads() {
             let position = self.position(block, &r.subscripts);
-            let buffer = r.tensor;
-            self.list.push(Access { block, buffer, position, writes: false, update: None });
+            let (buffer, covered) = (r.tensor, r.default.is_some());
+            let (writes, update) = (false, None);
+            self.list.push(Access { block, buffer, position, writes, update, covered });
         }
     }
 
@@ -178,14 +183,13 @@ impl Agreement<'_, '_> {
 
     /// Expressions whose quotient and remainder by the same number are known.
     fn joined(&self) -> Vec<IntExpr> {
-        let quotients = self.known.iter().filter_map(|a| match a {
-            Atom::Div(p) => Some(p),
+        let remainders = self.known.iter().filter_map(|a| match a {
+            Atom::Mod(p) => Some(p),
             _ => None,
         });
-        let rest = |p: &[IntExpr; 2]| {
-            self.known.iter().any(|a| matches!(a, Atom::Mod(q) if q.as_ref() == p))
-        };
-        quotients.filter(|p| self.is_fixed(&p[1]) && rest(p)).map(|p| p[0].clone()).collect()
+        let known =
+            |p: &&Arc<[IntExpr; 2]>| self.is_fixed(&p[1]) && self.is_fixed(&p[0].div(&p[1]));
+        remainders.filter(known).map(|p| p[0].clone()).collect()
     }
 
     /// True if the sides are known to have the same value of this.

@@ -5,7 +5,7 @@ use super::dependence::declared;
 use tcc_ir::VarId;
 use tcc_ir::int::{Facts, IntExpr, Symbol};
 use tcc_ir::kernel::dependence::Range;
-use tcc_ir::kernel::{Block, For, Kernel, Repeat, Stmt};
+use tcc_ir::kernel::{Block, For, Kernel, Stmt};
 use tcc_ir::scalar::{Expr, Func};
 
 /// The address of a statement: its position in each body on the way, and whether the way goes on
@@ -41,6 +41,11 @@ impl Address {
     /// The address of the loop of a variable.
     pub(super) fn of_loop(k: &Kernel, v: VarId) -> Option<Address> {
         Address::all(&k.body, &|s| matches!(s, Stmt::For(f) if f.var == v)).pop()
+    }
+
+    /// The address of a statement of the kernel's body.
+    pub(super) fn root(at: usize) -> Address {
+        Address(vec![(at, false)])
     }
 
     /// The statement itself.
@@ -153,7 +158,7 @@ pub(super) enum Level<'a> {
     Loop(&'a For),
     /// The first or the second body of an `if`.
     Branch(&'a Expr, bool),
-    Rounds(&'a Repeat),
+    Rounds,
     Let(VarId, &'a IntExpr),
 }
 
@@ -174,13 +179,24 @@ impl<'a> Path<'a> {
             let (Some(s), true) = (body.get(*at), n + 1 < address.0.len()) else { break };
             match s {
                 Stmt::For(f) => levels.push(Level::Loop(f)),
-                Stmt::Repeat(r) => levels.push(Level::Rounds(r)),
+                Stmt::Repeat(_) => levels.push(Level::Rounds),
                 Stmt::If { condition, .. } => levels.push(Level::Branch(condition, *otherwise)),
                 _ => {}
             }
             body = inside(s, *otherwise).unwrap_or(&[]);
         }
         Path(levels)
+    }
+
+    /// What surrounds the body of a loop, the loop included.
+    pub(super) fn into_loop(body: &'a [Stmt], v: VarId) -> Path<'a> {
+        let is_loop = |s: &Stmt| matches!(s, Stmt::For(f) if f.var == v);
+        let Some(at) = Address::all(body, &is_loop).pop() else { return Path::default() };
+        let mut path = Path::to(body, &at);
+        if let Some(Stmt::For(f)) = at.stmt(body) {
+            path.0.push(Level::Loop(f));
+        }
+        path
     }
 
     /// The levels inside of a loop.
@@ -199,12 +215,20 @@ impl<'a> Path<'a> {
 
     /// The integer expression over loop variables and sizes.
     pub(super) fn resolve(&self, e: &IntExpr) -> IntExpr {
-        let lets = self.0.iter().rev().filter_map(|l| match l {
-            Level::Let(v, value) => Some((*v, *value)),
-            _ => None,
-        });
-        // A `let` may use the ones before it.
-        lets.fold(e.clone(), |e, (v, value)| e.with_var(v, value))
+        let lets = self.lets();
+        if lets.is_empty() { e.clone() } else { replaced(e, &lets) }
+    }
+
+    /// The `let`s over loop variables and sizes.
+    pub(super) fn lets(&self) -> Vec<(VarId, IntExpr)> {
+        let mut out: Vec<(VarId, IntExpr)> = Vec::new();
+        for l in &self.0 {
+            if let Level::Let(v, value) = l {
+                let value = replaced(value, &out);
+                out.push((*v, value));
+            }
+        }
+        out
     }
 
     /// First and last values of the loops.
@@ -232,6 +256,15 @@ impl<'a> Path<'a> {
         out
     }
 
+    /// True if loops and comparisons of integers alone decide what runs here.
+    pub(super) fn is_plain(&self) -> bool {
+        self.0.iter().all(|l| match l {
+            Level::Loop(_) | Level::Let(..) => true,
+            Level::Branch(condition, otherwise) => !otherwise && is_integer(condition),
+            Level::Rounds => false,
+        })
+    }
+
     /// What is known here: the kernel's facts, ranges of loops, conditions.
     pub(super) fn facts(&self, k: &Kernel) -> Facts {
         let mut facts = declared(k);
@@ -241,6 +274,11 @@ impl<'a> Path<'a> {
         self.comparisons().iter().for_each(|c| assume(&mut facts, c));
         facts
     }
+}
+
+/// True for comparisons of integers joined by `&&`: they can be evaluated anywhere.
+pub(super) fn is_integer(condition: &Expr) -> bool {
+    condition.operands(Func::And).into_iter().all(|c| matches!(c, Expr::Compare(..)))
 }
 
 /// Adds what being in a loop says of its variable.

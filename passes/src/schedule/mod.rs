@@ -6,19 +6,43 @@
 //! are proved independent.
 
 mod address;
+mod anchor;
+mod bind;
+mod cache;
+mod cache_read;
+mod cache_write;
+mod compute_at;
+mod decompose_reduction;
 mod dependence;
 mod edit;
+mod expand;
 mod fuse;
+mod inline;
 mod nest;
+mod nested_block;
+mod pack;
+mod pad;
 mod parallel;
+mod pipeline;
+mod rebase;
 mod refusal;
+mod region;
 mod reorder;
+mod reverse_compute_at;
+mod reverse_inline;
+mod rfactor;
+mod set_scope;
+mod shrink;
 mod split;
 mod tile;
+mod transform_layout;
 mod unroll;
 mod vectorize;
 
+use cache_read::CacheRead;
+use cache_write::CacheWrite;
 pub use refusal::Refusal;
+use rfactor::Rfactor;
 use std::fmt;
 use tcc_ir::diag::{Code, Diagnostic, Diagnostics};
 use tcc_ir::graph::Module;
@@ -79,6 +103,40 @@ fn step(k: &mut Kernel, d: &Directive) -> Result<(), Refusal> {
         Primitive::Tile { targets, factors, tail, outer, inner } => {
             tile::tile(k, &Tiles { targets, factors, outer, inner }, *tail, d.permission)
         }
+        Primitive::ComputeAt { block, target } => compute_at::compute_at(k, block, target),
+        Primitive::ReverseComputeAt { block, target } => {
+            reverse_compute_at::reverse_compute_at(k, block, target)
+        }
+        Primitive::Inline(block) => inline::inline(k, block),
+        Primitive::ReverseInline(block) => reverse_inline::reverse_inline(k, block),
+        Primitive::CacheRead { block, buffer, at, scope, cache } => {
+            let at = at.as_ref();
+            cache_read::cache_read(k, &CacheRead { block, buffer, at, scope: *scope, cache })
+        }
+        Primitive::CacheWrite { block, at, scope, cache } => {
+            let at = at.as_ref();
+            cache_write::cache_write(k, &CacheWrite { block, at, scope: *scope, cache })
+        }
+        Primitive::Rfactor { block, target, at, scope, partial } => {
+            let (at, scope) = (at.as_ref(), *scope);
+            rfactor::rfactor(k, &Rfactor { block, target, at, scope, partial }, d.permission)
+        }
+        Primitive::TransformLayout { buffer, layout } => {
+            transform_layout::transform_layout(k, buffer, layout)
+        }
+        Primitive::Pack { block, buffer, layout, at, scope, cache } => {
+            let at = at.as_ref();
+            pack::pack(k, &CacheRead { block, buffer, at, scope: *scope, cache }, layout)
+        }
+        Primitive::Pad { block, multiples, fill } => pad::pad(k, block, multiples, *fill),
+        Primitive::Pipeline { target, block, depth } => {
+            pipeline::pipeline(k, target, block, *depth)
+        }
+        Primitive::Bind { target, axis } => bind::bind(k, target, *axis),
+        Primitive::SetScope { buffer, scope } => set_scope::set_scope(k, buffer, *scope),
+        Primitive::DecomposeReduction { block, target, start } => {
+            decompose_reduction::decompose_reduction(k, block, target, start)
+        }
         Primitive::Reorder(loops) => reorder::reorder(k, loops, d.permission),
         Primitive::Unroll(target) => unroll::unroll(k, target),
         Primitive::Vectorize(target) => vectorize::vectorize(k, target),
@@ -90,9 +148,10 @@ fn step(k: &mut Kernel, d: &Directive) -> Result<(), Refusal> {
 fn allowed(d: &Directive) -> Result<(), Refusal> {
     let name = d.primitive.name();
     let reorders = matches!(d.primitive, Primitive::Reorder(_) | Primitive::Tile { .. });
+    let combines = reorders || matches!(d.primitive, Primitive::Rfactor { .. });
     match d.permission {
         Some(Permission::Unsafe) if !reorders => Err(Refusal::Unsafe(name)),
-        Some(Permission::Reassociate) if !reorders => Err(Refusal::Reassociate(name)),
+        Some(Permission::Reassociate) if !combines => Err(Refusal::Reassociate(name)),
         Some(Permission::Unsafe | Permission::Reassociate) | None => Ok(()),
     }
 }

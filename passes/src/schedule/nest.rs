@@ -1,4 +1,4 @@
-//! Finding loops by name.
+//! Finding loops and buffers by name.
 
 use super::Refusal;
 use tcc_ir::kernel::{For, Kernel, Stmt, visit_blocks, visit_stmts};
@@ -26,6 +26,34 @@ pub(super) fn find(k: &Kernel, name: &str) -> Result<VarId, Refusal> {
         [] => Err(Refusal::UnknownLoop { name: name.to_owned(), known }),
         several => Err(Refusal::AmbiguousLoop { name: name.to_owned(), count: several.len() }),
     }
+}
+
+/// The argument or allocated buffer of this name.
+pub(super) fn buffer_named(k: &Kernel, name: &str) -> Result<TensorId, Refusal> {
+    let mut visible: Vec<TensorId> = k.arguments().collect();
+    visible.extend(allocated(k));
+    let own = |t: &TensorId| k.buffers.get(*t).map_or("", |b| b.name.as_str());
+    visible.iter().copied().find(|t| own(t) == name).ok_or_else(|| {
+        let known = visible.iter().map(|t| own(t).to_owned()).collect();
+        Refusal::UnknownBuffer { name: name.to_owned(), known }
+    })
+}
+
+/// The buffers that the kernel allocates, in the order of the text.
+pub(super) fn allocated(k: &Kernel) -> Vec<TensorId> {
+    let mut out = Vec::new();
+    visit_stmts(&k.body, &mut |s| {
+        if let Stmt::Alloc(t) = s {
+            out.push(*t);
+        }
+    });
+    out
+}
+
+/// The buffer of this name, which the kernel must allocate.
+pub(super) fn allocated_named(k: &Kernel, name: &str) -> Result<TensorId, Refusal> {
+    let t = buffer_named(k, name)?;
+    if allocated(k).contains(&t) { Ok(t) } else { Err(Refusal::Argument(name.to_owned())) }
 }
 
 /// The loop of a variable.

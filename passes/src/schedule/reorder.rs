@@ -5,8 +5,9 @@
 //! Legal if no two iterations that depend on each other change their order. The updates of one
 //! reduction may where that gives the same bits, and where `reassociate` allows other ones.
 
+use super::address::is_integer;
 use super::dependence::{Chain, check};
-use super::edit::guarded;
+use super::edit::nested;
 use super::nest::{find, loop_of, replace};
 use super::{Names, Refusal};
 use tcc_ir::VarId;
@@ -137,27 +138,8 @@ impl Nest {
 
     /// The loops in another order, each condition as far out as its variables allow.
     fn rebuilt(&self, order: &[VarId]) -> Vec<Stmt> {
-        let mut left: Vec<Expr> = self.conditions.clone();
-        let mut body = self.body.clone();
-        for v in order.iter().rev() {
-            let (here, rest) = left.into_iter().partition(|c| mentions(c, *v));
-            left = rest;
-            body = guarded(here, body);
-            if let Some(f) = self.loops.iter().find(|f| f.var == *v) {
-                body = vec![Stmt::For(For { body, ..f.clone() })];
-            }
-        }
-        guarded(left, body)
+        let of = |v: &VarId| self.loops.iter().find(|f| f.var == *v).cloned();
+        let loops = order.iter().filter_map(of).collect();
+        nested(loops, self.conditions.clone(), self.body.clone())
     }
-}
-
-/// True for comparisons of integers joined by `&&`: they can be evaluated anywhere.
-fn is_integer(condition: &Expr) -> bool {
-    condition.operands(Func::And).into_iter().all(|c| matches!(c, Expr::Compare(..)))
-}
-
-fn mentions(e: &Expr, v: VarId) -> bool {
-    let mut found = false;
-    e.visit_symbols(&mut |s| found |= s == v.into());
-    found
 }

@@ -41,7 +41,7 @@ pub(super) fn split(
     let Some(f) = loop_of(&k.body, v).cloned() else { return Ok(()) };
     match f.kind {
         LoopKind::Serial | LoopKind::Parallel => {}
-        LoopKind::Vectorize | LoopKind::Unroll => {
+        LoopKind::Vectorize | LoopKind::Unroll | LoopKind::Bind(_) => {
             return Err(Refusal::Marked { name: target.to_owned(), kind: f.kind.name() });
         }
     }

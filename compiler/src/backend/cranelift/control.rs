@@ -21,7 +21,7 @@ impl<'k> KernelCx<'k, '_> {
     fn stmt(&mut self, s: &'k Stmt) {
         match s {
             Stmt::For(f) => match f.kind {
-                LoopKind::Serial | LoopKind::Parallel => self.serial(f),
+                LoopKind::Serial | LoopKind::Parallel | LoopKind::Bind(_) => self.serial(f),
                 LoopKind::Vectorize => self.vector_loop(f),
                 LoopKind::Unroll => self.unroll(f),
             },

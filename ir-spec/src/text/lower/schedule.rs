@@ -1,10 +1,17 @@
 //! Schedules.
 
+use super::constant::Constant;
+use super::integer::{self, IntScope};
+use super::kernel::memory_scope;
 use super::{ModuleCx, Reported, unknown_name};
+use crate::VarId;
 use crate::diag::{Code, Diagnostic};
-use crate::schedule::{Directive, Permission, Primitive, Schedule, Tail};
+use crate::int::IntExpr;
+use crate::kernel::{Axis, Scope};
+use crate::schedule::{Directive, Fill, Layout, Permission, Primitive, Schedule, Tail};
 use crate::span::Span;
-use crate::text::ast::{self, Expr, ExprKind};
+use crate::text::ast::{self, Expr, ExprKind, Sub};
+use cranelift_entity::PrimaryMap;
 
 /// Reads a schedule and adds it to the module.
 pub(super) fn lower_schedule(module: &mut ModuleCx, s: &ast::Schedule) -> Result<(), Reported> {
@@ -60,20 +67,82 @@ fn primitive(a: &Arguments<'_>) -> Read<Primitive> {
         "unroll" => Primitive::Unroll(a.one_loop()?),
         "vectorize" => Primitive::Vectorize(a.one_loop()?),
         "parallel" => Primitive::Parallel(a.one_loop()?),
-        "bind"
-        | "compute_at"
-        | "reverse_compute_at"
-        | "inline"
-        | "cache_read"
-        | "cache_write"
-        | "set_scope"
-        | "rfactor"
-        | "decompose_reduction"
-        | "transform_layout"
-        | "pack"
-        | "pad"
-        | "pipeline"
-        | "tensorize" => {
+        "compute_at" | "reverse_compute_at" => {
+            let [] = a.outputs("block")?;
+            let [block, target] = a.positional("a block and a loop")?;
+            a.options(&[])?;
+            let (block, target) = (name(block, "a block")?, name(target, "a loop")?);
+            match d.name.text.as_str() {
+                "compute_at" => Primitive::ComputeAt { block, target },
+                _ => Primitive::ReverseComputeAt { block, target },
+            }
+        }
+        "inline" => Primitive::Inline(a.one_block()?),
+        "reverse_inline" => Primitive::ReverseInline(a.one_block()?),
+        "cache_read" => {
+            let [cache] = a.outputs("buffer")?;
+            let [block, buffer] = a.positional("a block and a buffer")?;
+            let (at, scope) = a.place()?;
+            let (block, buffer) = (name(block, "a block")?, name(buffer, "a buffer")?);
+            Primitive::CacheRead { block, buffer, at, scope, cache }
+        }
+        "cache_write" => {
+            let [cache] = a.outputs("buffer")?;
+            let [block] = a.positional("one block")?;
+            let (at, scope) = a.place()?;
+            Primitive::CacheWrite { block: name(block, "a block")?, at, scope, cache }
+        }
+        "set_scope" => {
+            let [] = a.outputs("buffer")?;
+            let [buffer, scope] = a.positional("a buffer and a memory scope")?;
+            a.options(&[])?;
+            Primitive::SetScope { buffer: name(buffer, "a buffer")?, scope: memory(scope)? }
+        }
+        "decompose_reduction" => {
+            let [start] = a.outputs("block")?;
+            let [block, target] = a.positional("a block and a loop")?;
+            a.options(&[])?;
+            let (block, target) = (name(block, "a block")?, name(target, "a loop")?);
+            Primitive::DecomposeReduction { block, target, start }
+        }
+        "rfactor" => {
+            let [partial] = a.outputs("buffer")?;
+            let [block, target] = a.positional("a block and a loop")?;
+            let (at, scope) = a.place()?;
+            let (block, target) = (name(block, "a block")?, name(target, "a loop")?);
+            Primitive::Rfactor { block, target, at, scope, partial }
+        }
+        "transform_layout" => {
+            let [] = a.outputs("buffer")?;
+            let [from, to] = a.positional("two accesses of a buffer")?;
+            a.options(&[])?;
+            let (buffer, layout) = layout(from, to, None)?;
+            Primitive::TransformLayout { buffer, layout }
+        }
+        "pack" => {
+            let [cache] = a.outputs("buffer")?;
+            let [block, from, to] =
+                a.positional("a block, an access of what it reads and one of the copy")?;
+            let (at, scope) = a.place()?;
+            let (buffer, layout) = layout(from, to, Some(&cache))?;
+            Primitive::Pack { block: name(block, "a block")?, buffer, layout, at, scope, cache }
+        }
+        "pad" => pad(a)?,
+        "pipeline" => {
+            let [] = a.outputs("buffer")?;
+            let [target, block] = a.positional("a loop and a block")?;
+            a.options(&["depth"])?;
+            let depth = a.option("depth").map_or(Ok(2), number)?;
+            let (target, block) = (name(target, "a loop")?, name(block, "a block")?);
+            Primitive::Pipeline { target, block, depth }
+        }
+        "bind" => {
+            let [] = a.outputs("loop")?;
+            let [target, axis] = a.positional("a loop and an axis")?;
+            a.options(&[])?;
+            Primitive::Bind { target: name(target, "a loop")?, axis: grid_axis(axis)? }
+        }
+        "tensorize" => {
             let message = format!("`{}` is not supported yet", d.name.text);
             return Err(mistake(Code::Unsupported, d.name.span, message));
         }
@@ -114,6 +183,129 @@ fn tile(a: &Arguments<'_>) -> Read<Primitive> {
         outer,
         inner,
     })
+}
+
+fn pad(a: &Arguments<'_>) -> Read<Primitive> {
+    let [] = a.outputs("buffer")?;
+    let [block] = a.positional("a block, and its variables with multiples")?;
+    let given: Vec<&str> = a.0.options.iter().map(|(n, _)| n.text.as_str()).collect();
+    a.options(&given)?;
+    let fill = a
+        .option("fill")
+        .map_or(Ok(Fill::Zero), |e| known("fill", e, Fill::ALL.into_iter(), Fill::name))?;
+    let variables = a.0.options.iter().filter(|(n, _)| n.text != "fill");
+    let multiples: Vec<(String, i64)> =
+        variables.map(|(n, e)| Ok((n.text.clone(), number(e)?))).collect::<Read<_>>()?;
+    if multiples.is_empty() {
+        let message = "`pad` needs a variable of the block with a multiple";
+        let d = Diagnostic::new(Code::Rank, a.0.span, message);
+        return Err(Box::new(d.help("write `pad(block, m=8)`")));
+    }
+    Ok(Primitive::Pad { block: name(block, "a block")?, multiples, fill })
+}
+
+fn grid_axis(e: &Expr) -> Read<Axis> {
+    known("axis", e, Axis::ALL.into_iter(), Axis::name)
+}
+
+/// One of several values that go by names.
+fn known<T: Copy>(
+    what: &str,
+    e: &Expr,
+    values: impl Iterator<Item = T> + Clone,
+    name_of: fn(T) -> &'static str,
+) -> Read<T> {
+    let given = match &e.kind {
+        ExprKind::Name(n) => n.as_str(),
+        _ => "",
+    };
+    values
+        .clone()
+        .find(|v| name_of(*v) == given)
+        .ok_or_else(|| Box::new(unknown_name(what, given, e.span, values.map(name_of))))
+}
+
+/// The buffer of the first access, and where the second one puts its elements.
+fn layout(from: &Expr, to: &Expr, cache: Option<&String>) -> Read<(String, Layout)> {
+    let (buffer, axes) = access(from)?;
+    let (target, subscripts) = access(to)?;
+    let wanted = cache.unwrap_or(&buffer);
+    if target != *wanted {
+        let message = format!("expected an access of `{wanted}`, found one of `{target}`");
+        return Err(mistake(Code::Name, to.span, message));
+    }
+    let mut names: PrimaryMap<VarId, String> = PrimaryMap::new();
+    for e in axes {
+        let axis = name(e, "an axis")?;
+        if names.values().any(|n| *n == axis) {
+            let message = format!("axis `{axis}` is named twice");
+            return Err(mistake(Code::Name, e.span, message));
+        }
+        names.push(axis);
+    }
+    let mut scope = Axes { names: &names, mistake: None };
+    let mut out = Vec::new();
+    for e in subscripts {
+        match integer::read(&mut scope, e) {
+            Ok(Some(i)) if !i.is_poisoned() => out.push(i),
+            Ok(_) => {
+                let message = "a layout consists of integer expressions of the axes";
+                return Err(mistake(Code::Type, e.span, message));
+            }
+            Err(Reported) => {
+                return Err(scope.mistake.take().unwrap_or_else(|| {
+                    mistake(Code::Type, e.span, "a layout consists of integer expressions")
+                }));
+            }
+        }
+    }
+    Ok((buffer, Layout { axes: names, subscripts: out }))
+}
+
+/// The name and the subscripts of an access.
+fn access(e: &Expr) -> Read<(String, Vec<&Expr>)> {
+    let expected = || mistake(Code::Parse, e.span, "expected an access of a buffer");
+    match &e.kind {
+        ExprKind::Name(n) => Ok((n.clone(), vec![])),
+        ExprKind::Access { name, subs, default: None } => {
+            let each = subs.iter().map(|s| match s {
+                Sub::Expr(e) => Ok(e),
+                Sub::Domain(..) | Sub::Ellipsis(_) => Err(expected()),
+            });
+            Ok((name.text.clone(), each.collect::<Read<_>>()?))
+        }
+        _ => Err(expected()),
+    }
+}
+
+/// The names of axes in a layout.
+struct Axes<'a> {
+    names: &'a PrimaryMap<VarId, String>,
+    mistake: Option<Box<Diagnostic>>,
+}
+
+impl IntScope for Axes<'_> {
+    fn int_name(&mut self, name: &str, span: Span) -> Result<Option<IntExpr>, Reported> {
+        match self.names.iter().find(|(_, n)| *n == name) {
+            Some((v, _)) => Ok(Some(v.into())),
+            None => {
+                let known = self.names.values().map(String::as_str);
+                Err(self.report(unknown_name("axis", name, span, known)))
+            }
+        }
+    }
+
+    fn int_literal(&mut self, text: &str, span: Span) -> Result<Constant, Reported> {
+        Constant::parse(text).ok_or_else(|| {
+            let d = Diagnostic::new(Code::Limit, span, "the literal has too many digits");
+            self.report(d)
+        })
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) -> Reported {
+        self.mistake = Some(Box::new(diagnostic));
+        Reported
+    }
 }
 
 fn permission(name: &ast::Name) -> Read<Permission> {
@@ -193,6 +385,14 @@ impl Arguments<'_> {
         name(target, "a loop")
     }
 
+    /// The block of a directive that takes nothing else and makes nothing.
+    fn one_block(&self) -> Read<String> {
+        let [] = self.outputs("block")?;
+        let [block] = self.positional("one block")?;
+        self.options(&[])?;
+        name(block, "a block")
+    }
+
     fn several_loops(&self) -> Read<Vec<String>> {
         let d = self.0;
         if d.args.len() < 2 {
@@ -203,6 +403,14 @@ impl Arguments<'_> {
             return Err(mistake(Code::Rank, d.span, message));
         }
         d.args.iter().map(|e| name(e, "a loop")).collect()
+    }
+
+    /// The loop and the scope of a buffer that the directive makes.
+    fn place(&self) -> Read<(Option<String>, Scope)> {
+        self.options(&["at", "scope"])?;
+        let at = self.option("at").map(|e| name(e, "a loop")).transpose()?;
+        let scope = self.option("scope").map_or(Ok(Scope::Local), memory)?;
+        Ok((at, scope))
     }
 
     fn tail(&self) -> Read<Tail> {
@@ -219,6 +427,10 @@ fn name(e: &Expr, what: &str) -> Read<String> {
         ExprKind::Name(n) => Ok(n.clone()),
         _ => Err(mistake(Code::Parse, e.span, format!("expected the name of {what}"))),
     }
+}
+
+fn memory(e: &Expr) -> Read<Scope> {
+    memory_scope(&name(e, "a memory scope")?, e.span)
 }
 
 fn tail(e: &Expr) -> Read<Tail> {
