@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
 
 use fastrand::Rng;
+use tcc::{CallOptions, Compiler, Executable};
 use tcc_abi::{DType, Scalar};
-use tcc_ir::eval::{Expansions, Machine, Tensor, run_kernel};
+use tcc_ir::eval::{Domain, Expansions, Machine, Tensor, Tensors, run_kernel};
+use tcc_ir::graph::Module;
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{
-    Block, For, Kernel, LoopKind, Rename, Stmt, Store, Update, print_kernel, verify,
+    Block, For, Kernel, KernelNames, LoopKind, Rename, Stmt, Store, Update, print_kernel, verify,
 };
 use tcc_ir::scalar::{Expr, Subscript};
 use tcc_ir::schedule::{Primitive, Schedule, print_schedule};
@@ -15,9 +17,9 @@ use tcc_ir::span::Sources;
 use tcc_ir::text::read_module;
 use tcc_ir::{TensorId, VarId};
 use tcc_passes::schedule::apply;
-use tcc_tests::differential::Applied;
+use tcc_tests::differential::{Applied, identical, locals_are_compiled};
 use tcc_tests::directives::{self, directive};
-use tcc_tests::programs::parts;
+use tcc_tests::programs::{from_memory, parts, to_memory};
 use tcc_tests::random;
 
 const KERNELS: &str = r"
@@ -405,11 +407,15 @@ fn legal(rng: &mut Rng, kernel: &Kernel, applied: &mut Applied) -> (Schedule, Ke
     (schedule, k, refused)
 }
 
+fn kernels() -> Module {
+    let text = KERNELS.replace(" { for", " {\nfor").replace("} }", "}\n}").replace("} }", "}\n}");
+    let module = read_module(&mut Sources::default(), "kernels.tir", &text);
+    module.unwrap_or_else(|d| panic!("{d:?}")).0
+}
+
 #[test]
 fn legal_schedules_preserve_values() {
-    let text = KERNELS.replace(" { for", " {\nfor").replace("} }", "}\n}").replace("} }", "}\n}");
-    let (module, _) = read_module(&mut Sources::default(), "kernels.tir", &text)
-        .unwrap_or_else(|d| panic!("{d:?}"));
+    let module = kernels();
     let mut rng = Rng::with_seed(5);
     let mut all = Applied::new();
     for kernel in module.kernels.values() {
@@ -441,6 +447,92 @@ fn legal_schedules_preserve_values() {
     }
     let never: Vec<_> = Primitive::NAMES.iter().filter(|n| !all.contains_key(**n)).collect();
     assert!(never.is_empty(), "never legal: {never:?}");
+}
+
+/// A function of the kernel's signature: its program calls the kernel.
+fn stand_in(k: &Kernel) -> String {
+    let text = print_kernel(k);
+    let header = text.lines().next().unwrap().replacen("kernel ", "fn ", 1);
+    let result = &k.buffers[k.results[0]];
+    let names = |e: &IntExpr| tcc_ir::int::display(e, &KernelNames(k)).to_string();
+    let axes: Vec<String> =
+        result.shape.iter().enumerate().map(|(n, e)| format!("x{n} in {}", names(e))).collect();
+    let reads: Vec<String> = k
+        .params
+        .iter()
+        .map(|t| {
+            let b = &k.buffers[*t];
+            let zeros = vec!["0"; b.shape.len()].join(",");
+            format!("cast({}, {}[{zeros}]?0)", result.dtype, b.name)
+        })
+        .collect();
+    let (name, axes, reads) = (&result.name, axes.join(","), reads.join(" + "));
+    format!("{header}\n    {name}[{axes}] = {reads} @bcast\n}}\n")
+}
+
+/// What compiled code makes of a kernel.
+fn compiled(k: &Kernel, sizes: &[i64], arguments: &[Tensor<f64>]) -> Vec<Tensor<f64>> {
+    let text = stand_in(k);
+    let compilation = Compiler::host().lower(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let compilation = compilation.map_kernels(|kernels| {
+        assert_eq!(kernels.len(), 1, "{text}");
+        let (name, old) = kernels.get_index_mut(0).unwrap();
+        assert_eq!(old.params.len(), k.params.len(), "{text}");
+        *old = Kernel { name: name.clone(), ..k.clone() };
+    });
+    let executable = Executable::from_compilation(compilation).unwrap();
+    let memory: Vec<_> = arguments.iter().take(k.params.len()).map(to_memory).collect();
+    let views: Vec<_> = memory.iter().map(|m| m.view()).collect();
+    let free = executable.free_sizes();
+    let all = k.sizes.values().map(|s| s.name.as_str()).zip(sizes.iter().copied());
+    let named: Vec<(&str, i64)> = all.filter(|(n, _)| free.contains(n)).collect();
+    let options = CallOptions { sizes: &named, ..CallOptions::default() };
+    let made = executable.run_with(&views, &options).unwrap();
+    made.iter().map(from_memory).collect()
+}
+
+#[test]
+fn compiled_schedules_agree_with_their_kernels() {
+    let module = kernels();
+    // The others read what their results hold, or have several.
+    let names = ["matmul", "fused", "stencil", "scan", "relu", "blur", "softmax", "gather", "conv"];
+    let mut rng = Rng::with_seed(11);
+    let mut all = Applied::new();
+    for name in names {
+        let kernel = &module.kernels[name];
+        for _ in 0..setting("TCC_SCHEDULES_COMPILED", 20) {
+            let (schedule, scheduled, _) = legal(&mut rng, kernel, &mut all);
+            if !locals_are_compiled(&scheduled) {
+                continue;
+            }
+            let sizes = sizes(&mut rng, kernel);
+            let arguments: Vec<Tensor<f64>> =
+                kernel.arguments().map(|t| tensor(&mut rng, kernel, t, &sizes)).collect();
+            let mut want = arguments.clone();
+            // New results are zero.
+            for t in want.iter_mut().skip(kernel.params.len()) {
+                let zero = Machine.value(Scalar::from_i128(t.dtype, 0));
+                *t = Tensor::filled(t.dtype, &t.shape, zero);
+            }
+            run_kernel(&scheduled, &sizes, &mut want, &mut Expansions::default()).unwrap();
+            let want = want.split_off(kernel.params.len());
+            let got = compiled(&scheduled, &sizes, &arguments);
+            let text = || format!("{}{}", print_schedule(&schedule), print_kernel(&scheduled));
+            let differs = differs(&got, &want);
+            assert!(differs.is_none(), "{sizes:?} {}\n{}", differs.unwrap(), text());
+        }
+    }
+    println!("{all:?}");
+    let never: Vec<_> = Primitive::NAMES.iter().filter(|n| !all.contains_key(**n)).collect();
+    assert!(never.len() < 4, "never legal: {never:?}");
+}
+
+/// The first difference of results, bit by bit.
+fn differs(got: &[Tensor<f64>], want: &[Tensor<f64>]) -> Option<String> {
+    let named = |all: &[Tensor<f64>]| -> Tensors<f64> {
+        all.iter().enumerate().map(|(n, t)| (n.to_string(), t.clone())).collect()
+    };
+    identical(&named(got), &named(want)).err()
 }
 
 fn setting(name: &str, default: usize) -> usize {

@@ -43,7 +43,7 @@ pub(super) fn inline(k: &mut Kernel, block: &str) -> Result<(), Refusal> {
     for user in users(&k.body, t).into_iter().filter(|u| *u != at) {
         value.may_replace(k, &user, (&root, block))?;
     }
-    stays(k, &value, &root)?;
+    stays(k, &value, (&root, block))?;
     if let Some((body, position)) = root.siblings_mut(&mut k.body) {
         body.remove(position);
     }
@@ -195,7 +195,7 @@ impl Value {
 }
 
 /// Refuses if something that the value reads is written behind its block, in the same body.
-fn stays(k: &Kernel, value: &Value, root: &Address) -> Result<(), Refusal> {
+fn stays(k: &Kernel, value: &Value, (root, block): (&Address, &str)) -> Result<(), Refusal> {
     let Some((body, position)) = root.siblings(&k.body) else { return Ok(()) };
     let later = body.get(position..).unwrap_or(&[]);
     let sizes = declared(k);
@@ -203,7 +203,7 @@ fn stays(k: &Kernel, value: &Value, root: &Address) -> Result<(), Refusal> {
     for r in value.value.reads() {
         if let Some(w) = accesses.list.iter().find(|a| a.writes && a.buffer == r.tensor) {
             return Err(Refusal::Changed {
-                block: Names(k).buffer(value.t),
+                block: block.to_owned(),
                 buffer: Names(k).buffer(r.tensor),
                 writer: w.block.map_or(String::new(), |b| b.name.clone()),
             });

@@ -556,8 +556,19 @@ pub enum Refusal {
         /// The loop.
         target: String,
     },
+    /// A loop is no axis of a buffer.
+    #[error(
+        "loop `{name}` has the extent {extent}, which a buffer there cannot have; split the loop, \
+         or use `scope=local` if only sizes are in it"
+    )]
+    ExtentVaries {
+        /// The loop.
+        name: String,
+        /// Its extent.
+        extent: String,
+    },
     /// A layout is for another rank.
-    #[error("the layout names {given} axes, but `{buffer}` has {rank}")]
+    #[error("the layout is for rank {given}, but `{buffer}` has rank {rank}")]
     LayoutRank {
         /// The buffer.
         buffer: String,

@@ -123,6 +123,9 @@ impl Parts {
         if write.position.iter().any(Option::is_none) {
             return Err(Refusal::DataPosition { block, buffer });
         }
+        if nest.loops.iter().all(|f| f.var != v) {
+            return Err(Refusal::NotAlone(block));
+        }
         let reduced = accesses.open_loops(&nest.ranges(), write, write);
         let kept = nest.loops.iter().find(|f| f.var == v && reduced.contains(&v));
         let Some(kept) = kept.cloned() else {
@@ -249,13 +252,12 @@ impl Parts {
             return Err(Refusal::Unbounded { buffer, place: anchor.name(k) });
         };
         let extent = &self.kept.hi - &self.kept.lo;
+        if extent.mentions_vars() || (what.scope == Scope::Register && !is_number(&extent)) {
+            let (name, extent) = (what.target.to_owned(), Names(k).show(&extent).to_string());
+            return Err(Refusal::ExtentVaries { name, extent });
+        }
         let zero = IntExpr::constant(0);
-        let axis = Region {
-            lo: vec![zero.clone()],
-            last: vec![&extent - &IntExpr::constant(1)],
-            is_cut: false,
-        };
-        let mut shape = fixed_extents(k, place, &axis, &facts, what.scope)?;
+        let mut shape = vec![if facts.is_nonneg(&extent) { extent } else { extent.maximum(&zero) }];
         shape.extend(fixed_extents(k, place, &region, &facts, what.scope)?);
         let lets = Lets::seen(&path, &[]);
         let buffer = Buffer { name: what.partial.to_owned(), shape, scope: what.scope, ..old };
@@ -308,6 +310,10 @@ impl Partial<'_> {
         });
         Ok(made)
     }
+}
+
+fn is_number(e: &IntExpr) -> bool {
+    e.as_constant().is_some()
 }
 
 /// The block without variables that nothing in it mentions.

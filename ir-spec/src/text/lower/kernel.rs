@@ -379,7 +379,7 @@ impl KernelCx<'_> {
 }
 
 /// The scope of this name that buffers of kernels may have.
-pub(super) fn memory_scope(name: &str, span: Span) -> Result<Scope, Box<Diagnostic>> {
+fn memory_scope(name: &str, span: Span) -> Result<Scope, Box<Diagnostic>> {
     let found = Scope::ALLOCATED.into_iter().find(|s| s.name() == name);
     found.ok_or_else(|| {
         let known = Scope::ALLOCATED.into_iter().map(Scope::name);

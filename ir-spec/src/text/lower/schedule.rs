@@ -2,7 +2,6 @@
 
 use super::constant::Constant;
 use super::integer::{self, IntScope};
-use super::kernel::memory_scope;
 use super::{ModuleCx, Reported, unknown_name};
 use crate::VarId;
 use crate::diag::{Code, Diagnostic};
@@ -192,7 +191,7 @@ fn pad(a: &Arguments<'_>) -> Read<Primitive> {
     a.options(&given)?;
     let fill = a
         .option("fill")
-        .map_or(Ok(Fill::Zero), |e| known("fill", e, Fill::ALL.into_iter(), Fill::name))?;
+        .map_or(Ok(Fill::Zero), |e| known("a fill", e, Fill::ALL.into_iter(), Fill::name))?;
     let variables = a.0.options.iter().filter(|(n, _)| n.text != "fill");
     let multiples: Vec<(String, i64)> =
         variables.map(|(n, e)| Ok((n.text.clone(), number(e)?))).collect::<Read<_>>()?;
@@ -205,7 +204,7 @@ fn pad(a: &Arguments<'_>) -> Read<Primitive> {
 }
 
 fn grid_axis(e: &Expr) -> Read<Axis> {
-    known("axis", e, Axis::ALL.into_iter(), Axis::name)
+    known("an axis", e, Axis::ALL.into_iter(), Axis::name)
 }
 
 /// One of several values that go by names.
@@ -215,10 +214,13 @@ fn known<T: Copy>(
     values: impl Iterator<Item = T> + Clone,
     name_of: fn(T) -> &'static str,
 ) -> Read<T> {
-    let given = match &e.kind {
-        ExprKind::Name(n) => n.as_str(),
-        _ => "",
+    let ExprKind::Name(given) = &e.kind else {
+        let all: Vec<String> = values.map(|v| format!("`{}`", name_of(v))).collect();
+        let d = Diagnostic::new(Code::Parse, e.span, format!("expected the name of {what}"));
+        return Err(Box::new(d.help(format!("there are: {}", all.join(", ")))));
     };
+    // Without the article.
+    let what = what.split_once(' ').map_or(what, |(_, noun)| noun);
     values
         .clone()
         .find(|v| name_of(*v) == given)
@@ -430,20 +432,11 @@ fn name(e: &Expr, what: &str) -> Read<String> {
 }
 
 fn memory(e: &Expr) -> Read<Scope> {
-    memory_scope(&name(e, "a memory scope")?, e.span)
+    known("a memory scope", e, Scope::ALLOCATED.into_iter(), Scope::name)
 }
 
 fn tail(e: &Expr) -> Read<Tail> {
-    let name = match &e.kind {
-        ExprKind::Name(n) => n.as_str(),
-        _ => "",
-    };
-    Tail::ALL.into_iter().find(|t| t.name() == name).ok_or_else(|| {
-        let known = Tail::ALL.into_iter().map(Tail::name);
-        Box::new(
-            unknown_name("kind of tail", name, e.span, known).note("tails are `guard` or `peel`"),
-        )
-    })
+    known("a kind of tail", e, Tail::ALL.into_iter(), Tail::name)
 }
 
 fn number(e: &Expr) -> Read<i64> {
