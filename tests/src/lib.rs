@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
 
 pub mod differential;
+pub mod directives;
 pub mod filetest;
 pub mod generate;
 pub mod golden;
