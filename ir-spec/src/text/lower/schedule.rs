@@ -78,6 +78,33 @@ fn primitive(a: &Arguments<'_>) -> Read<Primitive> {
         }
         "inline" => Primitive::Inline(a.one_block()?),
         "reverse_inline" => Primitive::ReverseInline(a.one_block()?),
+        "pad" => pad(a)?,
+        "pipeline" => {
+            let [] = a.outputs("buffer")?;
+            let [target, block] = a.positional("a loop and a block")?;
+            a.options(&["depth"])?;
+            let depth = a.option("depth").map_or(Ok(2), number)?;
+            let (target, block) = (name(target, "a loop")?, name(block, "a block")?);
+            Primitive::Pipeline { target, block, depth }
+        }
+        "bind" => {
+            let [] = a.outputs("loop")?;
+            let [target, axis] = a.positional("a loop and an axis")?;
+            a.options(&[])?;
+            Primitive::Bind { target: name(target, "a loop")?, axis: grid_axis(axis)? }
+        }
+        "tensorize" => {
+            let message = format!("`{}` is not supported yet", d.name.text);
+            return Err(mistake(Code::Unsupported, d.name.span, message));
+        }
+        _ => return memory_primitive(a),
+    })
+}
+
+/// Directives about buffers.
+fn memory_primitive(a: &Arguments<'_>) -> Read<Primitive> {
+    let d = a.0;
+    Ok(match d.name.text.as_str() {
         "cache_read" => {
             let [cache] = a.outputs("buffer")?;
             let [block, buffer] = a.positional("a block and a buffer")?;
@@ -125,25 +152,6 @@ fn primitive(a: &Arguments<'_>) -> Read<Primitive> {
             let (at, scope) = a.place()?;
             let (buffer, layout) = layout(from, to, Some(&cache))?;
             Primitive::Pack { block: name(block, "a block")?, buffer, layout, at, scope, cache }
-        }
-        "pad" => pad(a)?,
-        "pipeline" => {
-            let [] = a.outputs("buffer")?;
-            let [target, block] = a.positional("a loop and a block")?;
-            a.options(&["depth"])?;
-            let depth = a.option("depth").map_or(Ok(2), number)?;
-            let (target, block) = (name(target, "a loop")?, name(block, "a block")?);
-            Primitive::Pipeline { target, block, depth }
-        }
-        "bind" => {
-            let [] = a.outputs("loop")?;
-            let [target, axis] = a.positional("a loop and an axis")?;
-            a.options(&[])?;
-            Primitive::Bind { target: name(target, "a loop")?, axis: grid_axis(axis)? }
-        }
-        "tensorize" => {
-            let message = format!("`{}` is not supported yet", d.name.text);
-            return Err(mistake(Code::Unsupported, d.name.span, message));
         }
         other => {
             let known = Primitive::NAMES.into_iter();
