@@ -4,6 +4,7 @@
 
 pub mod conformance;
 pub mod differential;
+pub mod directives;
 pub mod expansion_source;
 pub mod filetest;
 pub mod generate;

@@ -1,4 +1,4 @@
-//! Random kernels, programs, schedules and graph functions, for properties that must hold for all.
+//! Random kernels and programs, for properties that must hold for all.
 //!
 //! Kernels are well formed by construction: accesses to buffers larger than any loop, or with a
 //! default. They are canonical, so that reading their text gives them back.
@@ -17,7 +17,6 @@ use tcc_ir::kernel::{
 use tcc_ir::library;
 use tcc_ir::program::{Guard, KernelCall, Program, ProgramBuffer};
 use tcc_ir::scalar::{Comparison, Expr, Func, Read, Reducer, Subscript};
-use tcc_ir::schedule::{Directive, Primitive, Schedule, Tail};
 use tcc_ir::{SizeId, TensorId, VarId};
 
 /// Element types that kernels are made of.
@@ -275,7 +274,7 @@ impl Maker<'_> {
         let lo = IntExpr::constant(if self.rng.bool() { 0 } else { self.rng.i64(0..5) });
         let hi = match kind {
             LoopKind::Unroll => IntExpr::constant(self.rng.i64(1..9)),
-            LoopKind::Serial | LoopKind::Parallel | LoopKind::Vectorize => int(self.rng, &sizes, 2),
+            _ => int(self.rng, &sizes, 2),
         };
         let var = self.var();
         self.loops.push(var);
@@ -504,37 +503,4 @@ pub fn program(rng: &mut Rng) -> (Program, Vec<Kernel>) {
         p.calls.push(KernelCall { kernel: first.name.clone(), arguments, results });
     }
     (p, vec![first])
-}
-
-/// Directives that name these loops, legal or not.
-pub fn schedule(rng: &mut Rng, kernel: &str, loops: &[String]) -> Schedule {
-    let mut loops = loops.to_vec();
-    let mut directives = Vec::new();
-    for k in 0..1 + rng.usize(..4) {
-        let target = match loops.len() {
-            0 => "i".to_owned(),
-            n => loops[rng.usize(..n)].clone(),
-        };
-        let primitive = match rng.u8(..6) {
-            0 | 1 => {
-                let (outer, inner) = (format!("{target}o{k}"), format!("{target}i{k}"));
-                loops.retain(|l| *l != target);
-                loops.extend([outer.clone(), inner.clone()]);
-                let tail = one_of(rng, &Tail::ALL);
-                Primitive::Split { target, factor: rng.i64(1..6), tail, outer, inner }
-            }
-            2 | 3 => {
-                let mut order = loops.clone();
-                rng.shuffle(&mut order);
-                order.truncate(2 + rng.usize(..2));
-                Primitive::Reorder(order)
-            }
-            4 => Primitive::Unroll(target),
-            _ if rng.bool() => Primitive::Vectorize(target),
-            _ => Primitive::Parallel(target),
-        };
-        let is_unsafe = false;
-        directives.push(Directive { primitive, is_unsafe, span: Default::default() });
-    }
-    Schedule { kernel: kernel.to_owned(), directives }
 }

@@ -266,5 +266,9 @@ fn scheduled_kernels_agree() {
     }
     report!("applied {applied:?}");
     assert!(failures.is_empty(), "{} programs differ; see above", failures.len());
-    assert!(count < 500 || applied.len() == Primitive::NAMES.len(), "not all were legal once");
+    // Lowered kernels have no `init`, and seldom a producer beside its consumer: the suite of
+    // schedules has kernels for these.
+    let rare = ["decompose_reduction", "compute_at", "reverse_compute_at", "reverse_inline"];
+    let mut never = Primitive::NAMES.iter().filter(|n| !applied.contains_key(**n));
+    assert!(count < 500 || never.all(|n| rare.contains(n)), "not all were legal once");
 }

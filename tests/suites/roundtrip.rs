@@ -8,7 +8,7 @@ use tcc_ir::span::Sources;
 use tcc_ir::text::{print_module, read_module};
 use tcc_passes::pipeline::{self, Pipeline};
 use tcc_tests::programs::DEFAULT;
-use tcc_tests::{random, random_text};
+use tcc_tests::{directives, random, random_text};
 
 fn golden_texts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tir");
@@ -113,8 +113,7 @@ fn random_programs_and_schedules_read_back() {
         let mut module = Module::default();
         module.programs.insert(program.name.clone(), program);
         for k in kernels {
-            let loops: Vec<String> = k.vars.values().cloned().collect();
-            let schedule = random::schedule(&mut rng, &k.name, &loops);
+            let schedule = directives::schedule(&mut rng, &k);
             module.schedules.insert(k.name.clone(), schedule);
             module.kernels.insert(k.name.clone(), k);
         }
@@ -227,8 +226,7 @@ fn damaged_texts_are_refused_without_panic() {
         let (program, kernels) = random::program(&mut rng);
         let mut text = tcc_ir::program::print_program(&program);
         for k in &kernels {
-            let loops: Vec<String> = k.vars.values().cloned().collect();
-            let schedule = random::schedule(&mut rng, &k.name, &loops);
+            let schedule = directives::schedule(&mut rng, k);
             text.push_str(&tcc_ir::kernel::print_kernel(k));
             text.push_str(&tcc_ir::schedule::print_schedule(&schedule));
         }

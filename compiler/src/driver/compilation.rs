@@ -203,6 +203,15 @@ impl Compilation {
         Ok(Cost { kernels, arena: arena.unsigned_abs() })
     }
 
+    /// Kernels that the vector emitter left to Cranelift, each with the reason; none where the
+    /// target has no vectors that it serves.
+    ///
+    /// # Errors
+    /// The back end does not support the target or a construct.
+    pub fn refusals(&self) -> Result<Vec<(String, String)>, Error> {
+        Ok(self.code(false, Listing::default())?.refusals)
+    }
+
     fn code(&self, pic: bool, listing: Listing) -> Result<ObjectCode, Error> {
         Ok(cranelift::compile(&self.lowered.kernels, &self.target, pic, listing)?)
     }

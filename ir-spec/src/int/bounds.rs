@@ -18,12 +18,23 @@ impl<F: Fn(VarId) -> Option<(IntExpr, IntExpr)>> VarRanges for F {
 /// A lower bound of `expr` over the box, free of variables; exact where every variable occurs once.
 /// `facts` must include the variables' own bounds.
 pub fn lower(expr: &IntExpr, ranges: &dyn VarRanges, facts: &Facts) -> Option<IntExpr> {
-    Extreme { ranges, facts }.of(expr, false)
+    Extreme { ranges, facts }.of(expr, false).filter(|e| !e.mentions_vars())
 }
 
 /// An upper bound of `expr` over the box, like [`lower`].
 pub fn upper(expr: &IntExpr, ranges: &dyn VarRanges, facts: &Facts) -> Option<IntExpr> {
-    Extreme { ranges, facts }.of(expr, true)
+    Extreme { ranges, facts }.of(expr, true).filter(|e| !e.mentions_vars())
+}
+
+/// A lower and an upper bound of `expr` while the variables that have a range move over the box.
+/// The others stand still: the bounds may mention them.
+pub fn extremes(
+    expr: &IntExpr,
+    ranges: &dyn VarRanges,
+    facts: &Facts,
+) -> Option<(IntExpr, IntExpr)> {
+    let extreme = Extreme { ranges, facts };
+    Some((extreme.of(expr, false)?, extreme.of(expr, true)?))
 }
 
 struct Extreme<'a> {
@@ -37,9 +48,8 @@ impl Extreme<'_> {
             return None;
         }
         let mut current = self.without_nested_vars(expr, largest)?;
-        while let Some(var) = first_var(&current) {
+        while let Some((var, (lo, hi))) = self.first_moving(&current) {
             let (coefficient, rest) = current.linear_in(var)?;
-            let (lo, hi) = self.ranges.range(var)?;
             let rising = if self.facts.is_nonneg(&coefficient) {
                 true
             } else if self.facts.is_nonneg(&-coefficient.clone()) {
@@ -57,7 +67,7 @@ impl Extreme<'_> {
     fn without_nested_vars(&self, expr: &IntExpr, largest: bool) -> Option<IntExpr> {
         let mut sum = IntExpr::default();
         for (m, c) in expr.terms() {
-            let nested = m.0.iter().position(|a| !matches!(a, Atom::Symbol(_)) && has_vars(a));
+            let nested = m.0.iter().position(|a| self.is_nested(a));
             let Some(at) = nested else {
                 sum = sum + IntExpr::term(m.clone(), *c);
                 continue;
@@ -81,10 +91,14 @@ impl Extreme<'_> {
     fn of_atom(&self, atom: &Atom, largest: bool) -> Option<IntExpr> {
         match atom {
             Atom::Symbol(s) => Some(IntExpr::symbol(*s)),
-            Atom::Div(p) if !p[1].mentions_vars() && self.facts.is_positive(&p[1]) => {
-                Some(self.of(&p[0], largest)?.div(&p[1]))
+            Atom::Div(p) if !self.moves(&p[1]) && self.facts.is_positive(&p[1]) => {
+                let inside = self.of(&p[0], largest)?;
+                // floor((q*d - 1)/d) = q - 1
+                let one = IntExpr::constant(1);
+                let below = (inside.clone() + one.clone()).exact_quotient(&p[1]);
+                Some(below.map_or_else(|| inside.div(&p[1]), |q| q - one))
             }
-            Atom::Mod(p) if !p[1].mentions_vars() && self.facts.is_positive(&p[1]) => {
+            Atom::Mod(p) if !self.moves(&p[1]) && self.facts.is_positive(&p[1]) => {
                 let inside = self.of(&p[0], true).zip(self.of(&p[0], false));
                 if let Some((hi, lo)) = inside
                     && self.facts.is_nonneg(&lo)
@@ -99,25 +113,33 @@ impl Extreme<'_> {
             Atom::Div(_) | Atom::Mod(_) => None,
         }
     }
-}
 
-fn has_vars(atom: &Atom) -> bool {
-    match atom {
-        Atom::Symbol(s) => matches!(s, Symbol::Var(_)),
-        Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p) => {
-            p.iter().any(IntExpr::mentions_vars)
+    /// The first variable that has a range, with it.
+    fn first_moving(&self, expr: &IntExpr) -> Option<(VarId, (IntExpr, IntExpr))> {
+        let mut found = None;
+        expr.visit_symbols(&mut |s| {
+            if let Symbol::Var(v) = s
+                && found.is_none()
+            {
+                found = self.ranges.range(v).map(|range| (v, range));
+            }
+        });
+        found
+    }
+
+    fn moves(&self, expr: &IntExpr) -> bool {
+        self.first_moving(expr).is_some()
+    }
+
+    /// True for a quotient, remainder, minimum or maximum of something that moves.
+    fn is_nested(&self, atom: &Atom) -> bool {
+        match atom {
+            Atom::Symbol(_) => false,
+            Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p) => {
+                p.iter().any(|e| self.moves(e))
+            }
         }
     }
-}
-
-fn first_var(expr: &IntExpr) -> Option<VarId> {
-    let mut found = None;
-    expr.visit_symbols(&mut |s| {
-        if let Symbol::Var(v) = s {
-            found = found.or(Some(v));
-        }
-    });
-    found
 }
 
 #[cfg(test)]
@@ -155,5 +177,31 @@ mod tests {
         check(&(v(0) * s(1) + v(1)), Some(c(0)), Some(s(0) * s(1) - c(1)));
         check(&(s(2) - c(1) - v(0)), Some(s(2) - s(0)), Some(s(2) - c(1)));
         check(&v(0).div(&s(7)), None, None);
+    }
+
+    #[test]
+    fn fused_indices() {
+        // v0 = f in 0..M*(N - 1): f/(N - 1) <= M - 1 where N >= 2.
+        let extent = s(0) * (s(1) - c(1));
+        let range = |_| Some((c(0), extent.clone() - c(1)));
+        let mut facts = Facts::default();
+        let row = v(0).div(&(s(1) - c(1)));
+        assert_eq!(upper(&row, &range, &facts), None);
+        facts.add_nonneg(s(1) - c(2));
+        assert_eq!(upper(&row, &range, &facts), Some(s(0) - c(1)));
+        assert_eq!(upper(&v(0).modulo(&(s(1) - c(1))), &range, &facts), Some(s(1) - c(2)));
+    }
+
+    #[test]
+    fn variables_without_a_range_stay() {
+        // Tile v1 of 32, v2 within it: 32*v1 - 1 <= 32*v1 + v2 - 1 <= 32*v1 + 30.
+        let range = |var: VarId| (var.as_u32() == 2).then(|| (c(0), c(31)));
+        let e = c(32) * v(1) + v(2) - c(1);
+        let (lo, hi) = (c(32) * v(1) - c(1), c(32) * v(1) + c(30));
+        assert_eq!(extremes(&e, &range, &Facts::default()), Some((lo, hi)));
+        assert_eq!(lower(&e, &range, &Facts::default()), None);
+        let quotient = (c(8) * v(1) + v(2)).div(&c(8));
+        let bounds = Some((v(1), v(1) + c(3)));
+        assert_eq!(extremes(&quotient, &range, &Facts::default()), bounds);
     }
 }

@@ -198,10 +198,22 @@ impl IntExpr {
         whole + fraction
     }
 
-    /// The quotient if every term is an obvious multiple of the divisor, whatever the sizes are.
+    /// The quotient if the expression is a multiple of the divisor, whatever the sizes are.
     pub fn exact_quotient(&self, divisor: &IntExpr) -> Option<IntExpr> {
-        let (whole, rest) = self.split_multiples(divisor);
-        (rest.as_constant() == Some(0) && !self.poisoned && !divisor.poisoned).then_some(whole)
+        /// Longer quotients do not come up.
+        const MAX_TERMS: usize = 16;
+        // Division of polynomials: what the leading term of the divisor does not divide is no
+        // multiple.
+        let (leading, c) = divisor.terms.first().filter(|_| !divisor.poisoned)?;
+        let (mut whole, mut rest) = (IntExpr::default(), self.clone());
+        for _ in 0..MAX_TERMS {
+            let Some((m, k)) = rest.terms.first().filter(|_| !rest.poisoned) else { break };
+            let q = m.without(leading).filter(|_| k % c == 0)?;
+            let term = IntExpr::term(q, k / c);
+            rest = rest - &term * divisor;
+            whole = whole + term;
+        }
+        (rest.as_constant() == Some(0)).then_some(whole)
     }
 
     /// `self - divisor * floor(self / divisor)`: the remainder that has the divisor's sign.
@@ -724,6 +736,18 @@ mod tests {
         assert_eq!(v(0).div(&c(2)).div(&c(3)), v(0).div(&c(6)));
         assert_eq!(c(-1).div(&c(2)), c(-1));
         assert_eq!((v(0) - c(1)).div(&c(2)), (v(0) + c(1)).div(&c(2)) - c(1));
+    }
+
+    #[test]
+    fn exact_quotients() {
+        let d = s(1) - c(1);
+        assert_eq!((s(0) * s(1) - s(0)).exact_quotient(&d), Some(s(0)));
+        assert_eq!((s(1) * s(1) - c(1)).exact_quotient(&d), Some(s(1) + c(1)));
+        assert_eq!((s(0) * s(1) - c(1)).exact_quotient(&d), None);
+        assert_eq!((c(6) * s(0) * v(0)).exact_quotient(&(c(2) * s(0))), Some(c(3) * v(0)));
+        assert_eq!((c(3) * s(0)).exact_quotient(&(c(2) * s(0))), None);
+        assert_eq!(c(0).exact_quotient(&s(0)), Some(c(0)));
+        assert_eq!(s(0).exact_quotient(&c(0)), None);
     }
 
     #[test]

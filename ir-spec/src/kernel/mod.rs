@@ -12,6 +12,7 @@
 
 mod call;
 mod canonical;
+pub mod dependence;
 mod independence;
 mod names;
 mod parallel;
@@ -87,6 +88,22 @@ pub enum Scope {
     Let,
 }
 
+impl Scope {
+    /// Where a kernel allocates buffers.
+    pub const ALLOCATED: [Scope; 2] = [Scope::Local, Scope::Register];
+
+    /// The word in messages, and in the text of an `alloc` or schedule.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Global => "global",
+            Scope::Strided => "strided",
+            Scope::Local => "local",
+            Scope::Register => "register",
+            Scope::Let => "let",
+        }
+    }
+}
+
 /// A statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stmt {
@@ -144,16 +161,66 @@ pub enum LoopKind {
     Vectorize,
     /// Copied; the extent is a constant.
     Unroll,
+    /// In any order, each iteration on a processor of a grid; in order where there is none.
+    Bind(Axis),
+}
+
+/// An axis of a grid of processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Axis {
+    WorkgroupX,
+    WorkgroupY,
+    WorkgroupZ,
+    Subgroup,
+    InvocationX,
+    InvocationY,
+    InvocationZ,
+}
+
+impl Axis {
+    /// Every axis.
+    pub const ALL: [Axis; 7] = [
+        Axis::WorkgroupX,
+        Axis::WorkgroupY,
+        Axis::WorkgroupZ,
+        Axis::Subgroup,
+        Axis::InvocationX,
+        Axis::InvocationY,
+        Axis::InvocationZ,
+    ];
+
+    /// The word in the text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Axis::WorkgroupX => "workgroup.x",
+            Axis::WorkgroupY => "workgroup.y",
+            Axis::WorkgroupZ => "workgroup.z",
+            Axis::Subgroup => "subgroup",
+            Axis::InvocationX => "invocation.x",
+            Axis::InvocationY => "invocation.y",
+            Axis::InvocationZ => "invocation.z",
+        }
+    }
 }
 
 impl LoopKind {
     /// Every kind.
-    pub const ALL: [LoopKind; 4] =
-        [LoopKind::Serial, LoopKind::Parallel, LoopKind::Vectorize, LoopKind::Unroll];
+    pub fn all() -> impl Iterator<Item = LoopKind> + Clone {
+        let plain = [LoopKind::Serial, LoopKind::Parallel, LoopKind::Vectorize, LoopKind::Unroll];
+        plain.into_iter().chain(Axis::ALL.into_iter().map(LoopKind::Bind))
+    }
 
-    /// The word in the text; none for a serial loop.
+    /// The words in the text; none for a serial loop.
     pub fn name(self) -> &'static str {
         match self {
+            LoopKind::Bind(Axis::WorkgroupX) => "bind(workgroup.x)",
+            LoopKind::Bind(Axis::WorkgroupY) => "bind(workgroup.y)",
+            LoopKind::Bind(Axis::WorkgroupZ) => "bind(workgroup.z)",
+            LoopKind::Bind(Axis::Subgroup) => "bind(subgroup)",
+            LoopKind::Bind(Axis::InvocationX) => "bind(invocation.x)",
+            LoopKind::Bind(Axis::InvocationY) => "bind(invocation.y)",
+            LoopKind::Bind(Axis::InvocationZ) => "bind(invocation.z)",
             LoopKind::Serial => "",
             LoopKind::Parallel => "parallel",
             LoopKind::Vectorize => "vectorize",
@@ -258,6 +325,16 @@ impl Block {
             });
         }
         self.iters.iter().map(|(v, _)| *v).filter(|v| !written.contains(v)).collect()
+    }
+
+    /// An expression of the block's variables over the loops around it.
+    pub fn over_loops(&self, e: &IntExpr) -> IntExpr {
+        e.substitute(&|s| match s {
+            crate::int::Symbol::Var(v) => {
+                self.iters.iter().find(|(w, _)| *w == v).map(|(_, value)| value.clone())
+            }
+            crate::int::Symbol::Size(_) => None,
+        })
     }
 
     /// Every expression that the block evaluates.

@@ -136,8 +136,7 @@ impl Printer<'_> {
                 self.line(&text);
             }
             Stmt::Alloc(t) => {
-                let local = self.kernel.buffers.get(*t).is_some_and(|b| b.scope == Scope::Local);
-                let scope = if local { "local" } else { "register" };
+                let scope = self.kernel.buffers.get(*t).map_or("", |b| b.scope.name());
                 let text = format!("alloc {}: {} @{scope}", self.name(*t), self.ty(*t));
                 self.line(&text);
             }

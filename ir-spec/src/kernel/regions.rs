@@ -67,6 +67,6 @@ pub fn kinds(b: &Block) -> Vec<(VarId, IterKind)> {
 }
 
 /// True if the buffer belongs to one point of the loops around its allocation: registers and lets.
-pub fn is_private(k: &Kernel, t: TensorId) -> bool {
+pub(crate) fn is_private(k: &Kernel, t: TensorId) -> bool {
     k.buffers.get(t).is_some_and(|b| matches!(b.scope, Scope::Register | Scope::Let))
 }

@@ -14,6 +14,11 @@ pub trait Rename {
     /// What an allocated buffer becomes.
     fn declare_buffer(&mut self, t: TensorId) -> TensorId;
 
+    /// What the name of a block becomes.
+    fn block_name(&mut self, name: &str) -> String {
+        name.to_owned()
+    }
+
     /// What the variables of a block become.
     fn enter_block(&mut self, b: &Block) -> Vec<VarId>;
 
@@ -119,6 +124,6 @@ pub trait Rename {
         };
         let init = b.init.as_ref().map(|e| self.expr(e));
         self.leave();
-        Block { name: b.name.clone(), iters, guard, init, lets, store }
+        Block { name: self.block_name(&b.name), iters, guard, init, lets, store }
     }
 }

@@ -3,7 +3,7 @@
 //! Rules (SPEC.md, K): ids are in range, ranks and types fit; a block mentions its own variables
 //! only, its bindings those of the loops around it; loop bounds are not negative; every affine
 //! access is in bounds for every iteration that the loops run, or has a default; the iterations of
-//! `vectorize` and `parallel` loops are independent; vectorized and unrolled extents, and the
+//! `vectorize`, `parallel` and `bind` loops are independent; vectorized and unrolled extents, and the
 //! shapes of register buffers, are constants; calls of intrinsics fit their declarations.
 //! [`verify_lowered`] adds what a back end needs: no `init` is left.
 
@@ -206,7 +206,7 @@ impl<'a> Verifier<'a> {
         self.facts.add_nonneg(last.clone() - lo.clone());
         self.loops.insert(f.var, (lo, last));
         self.body(&f.body);
-        if matches!(f.kind, LoopKind::Vectorize | LoopKind::Parallel) {
+        if matches!(f.kind, LoopKind::Vectorize | LoopKind::Parallel | LoopKind::Bind(_)) {
             let around = Around { loops: &self.loops, lets: &self.lets, facts: &self.facts };
             let problems = dependences(self.kernel, f, &around);
             problems.into_iter().for_each(|p| self.error(p));

@@ -606,8 +606,8 @@ pub struct Schedule {
 /// `io, ii = split(i, 14, tail=guard)`
 #[derive(Clone, Debug)]
 pub struct Directive {
-    /// `unsafe` stands before it.
-    pub is_unsafe: bool,
+    /// The word before it: `unsafe` or `reassociate`.
+    pub permission: Option<Name>,
     /// Names for what it makes.
     pub outputs: Vec<Name>,
     /// The primitive.

@@ -67,6 +67,8 @@ pub enum Token<'s> {
     Unsafe,
     #[regex(r"[\p{XID_Start}_]\p{XID_Continue}*")]
     Name(&'s str),
+    #[regex(r"(workgroup|invocation)\.[xyz]")]
+    Axis(&'s str),
     #[regex(r"[0-9][0-9_]*|0x[0-9a-fA-F_]+")]
     Int(&'s str),
     #[regex(r"[0-9][0-9_]*\.[0-9]+([eE][+-]?[0-9]+)?|[0-9][0-9_]*[eE][+-]?[0-9]+|0x[0-9a-fA-F]+(\.[0-9a-fA-F]+)?p[+-]?[0-9]+")]
@@ -148,7 +150,9 @@ pub enum Token<'s> {
 impl fmt::Display for Token<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Token::Name(s) | Token::Int(s) | Token::Float(s) | Token::Str(s) => write!(f, "`{s}`"),
+            Token::Name(s) | Token::Axis(s) | Token::Int(s) | Token::Float(s) | Token::Str(s) => {
+                write!(f, "`{s}`")
+            }
             Token::End | Token::Newline => f.write_str("end of line"),
             Token::Comment(_) => f.write_str("a comment"),
             other => write!(f, "`{}`", other.spelling()),

@@ -42,6 +42,9 @@ pub fn program_cost(
     kernels.map(|k| kernel_cost(k, size)).collect()
 }
 
+/// Iterations that are looked at one by one.
+const COUNTED: i64 = 4096;
+
 /// The cost of one kernel.
 pub fn kernel_cost(kernel: &Kernel, size: &dyn Fn(SizeId) -> i64) -> KernelCost {
     let mut cx = Counting { kernel, size, flops: 0.0, touched: HashMap::new() };
@@ -75,7 +78,20 @@ impl Counting<'_> {
     }
 
     fn part(&mut self, part: &Part<'_>, around: &Around) {
-        let times: f64 = around.loops.iter().map(|l| self.extent(&l.extent)).product();
+        let mut times: f64 = around.loops.iter().map(|l| self.extent(&l.extent)).product();
+        for (condition, holds) in &around.conditions {
+            let share = self.share(condition, around, &|i| i.clone());
+            times *= if *holds { share } else { 1.0 - share };
+        }
+        if let Part::Block(Block { guard: Some(guard), iters, .. }) = part {
+            let bound = |i: &IntExpr| {
+                i.substitute(&|s| {
+                    let found = iters.iter().find(|(v, _)| s == Symbol::Var(*v));
+                    found.map(|(_, e)| e.clone())
+                })
+            };
+            times *= self.share(guard, around, &bound);
+        }
         let over_loops = |i: &IntExpr| match part {
             Part::Condition(_) | Part::Call(_) | Part::View(_) => around.resolve(i),
             Part::Block(b) => {
@@ -117,6 +133,39 @@ impl Counting<'_> {
             c.sizes().iter().map(|e| self.extent(&around.at_middle(e)) as i64).collect();
         let size = |s: SizeId| sizes.get(s.index()).copied().unwrap_or(0);
         kernel_cost(&c.intrinsic.kernel, &size).flops
+    }
+
+    /// For how much of the innermost loop that it depends on a condition holds; 1 if it depends on
+    /// data.
+    fn share(
+        &self,
+        condition: &Expr,
+        around: &Around,
+        over_loops: &dyn Fn(&IntExpr) -> IntExpr,
+    ) -> f64 {
+        let mut share = 1.0;
+        for part in condition.operands(Func::And) {
+            let Expr::Compare(op, a, b) = part else { continue };
+            let difference = around.resolve(&over_loops(&(a - b)));
+            let depends = around.loops.iter().rev().find(|l| difference.mentions(l.var));
+            let holds = |d: &IntExpr| {
+                let value = d.eval(&|s| match s {
+                    Symbol::Size(s) => (self.size)(s),
+                    Symbol::Var(_) => 0,
+                });
+                value.is_ok_and(|v| op.holds(v.cmp(&0)))
+            };
+            let Some(l) = depends else {
+                share *= f64::from(u8::from(holds(&around.at_middle(&difference))));
+                continue;
+            };
+            let difference = around.at_middle_but(&difference, l.var);
+            let count = (self.extent(&l.extent) as i64).min(COUNTED);
+            let at = |k: i64| difference.with_var(l.var, &(&l.lo + &IntExpr::constant(k)));
+            let held = (0..count).filter(|k| holds(&at(*k))).count();
+            share *= if count == 0 { 1.0 } else { held as f64 / count as f64 };
+        }
+        share
     }
 
     /// Notes the elements that an access reaches: on each axis at most its extent, and at most what

@@ -22,6 +22,8 @@ pub(super) enum Part<'k> {
 #[derive(Default)]
 pub(super) struct Around {
     pub(super) loops: Vec<Loop>,
+    /// Conditions on loop variables and sizes, each with whether it holds here.
+    pub(super) conditions: Vec<(Expr, bool)>,
     /// Values of `let` variables over loop variables.
     lets: HashMap<VarId, IntExpr>,
     /// The middle value of each loop variable.
@@ -31,6 +33,8 @@ pub(super) struct Around {
 /// A loop with its extent.
 pub(super) struct Loop {
     pub(super) var: VarId,
+    /// The first value.
+    pub(super) lo: IntExpr,
     pub(super) extent: IntExpr,
     pub(super) kind: LoopKind,
 }
@@ -44,6 +48,14 @@ impl Around {
     /// The expression over sizes alone.
     pub(super) fn at_middle(&self, e: &IntExpr) -> IntExpr {
         replaced(&self.resolve(e), &self.middles)
+    }
+
+    /// The expression over sizes and one loop variable.
+    pub(super) fn at_middle_but(&self, e: &IntExpr, kept: VarId) -> IntExpr {
+        self.resolve(e).substitute(&|s| match s {
+            Symbol::Var(v) if v != kept => self.middles.get(&v).cloned(),
+            _ => None,
+        })
     }
 }
 
@@ -67,6 +79,11 @@ fn is_contiguous(e: &Expr) -> bool {
     e.operands(Func::And).into_iter().all(|e| matches!(e, Expr::Contiguous(_)))
 }
 
+/// True if a condition compares loop variables and sizes.
+fn is_of_integers(e: &Expr) -> bool {
+    e.operands(Func::And).into_iter().all(|e| matches!(e, Expr::Compare(..)))
+}
+
 /// Calls `visit` for every block, condition and call. With `assume` only the branches are walked
 /// that row-major arguments take; otherwise every first branch.
 pub(super) fn walk<'k>(body: &'k [Stmt], assume: bool, visit: &mut dyn FnMut(Part<'k>, &Around)) {
@@ -86,7 +103,8 @@ impl<'k> Walk<'_, 'k> {
             let outer = self.around.loops.len();
             for (axis, n) in &v.axes {
                 let extent = self.around.at_middle(n);
-                self.around.loops.push(Loop { var: *axis, extent, kind: LoopKind::Serial });
+                let (lo, kind) = (IntExpr::constant(0), LoopKind::Serial);
+                self.around.loops.push(Loop { var: *axis, lo, extent, kind });
             }
             (self.visit)(Part::View(v), &self.around);
             self.around.loops.truncate(outer);
@@ -100,13 +118,22 @@ impl<'k> Walk<'_, 'k> {
                     let (lo, hi) = (self.around.at_middle(&f.lo), self.around.at_middle(&f.hi));
                     let middle = (lo.clone() + hi.clone()).div(&IntExpr::constant(2));
                     self.around.middles.insert(f.var, middle);
-                    self.around.loops.push(Loop { var: f.var, extent: hi - lo, kind: f.kind });
+                    let extent = hi - lo.clone();
+                    self.around.loops.push(Loop { var: f.var, lo, extent, kind: f.kind });
                     self.body(&f.body);
                     self.around.loops.pop();
                 }
                 Stmt::Repeat(r) => self.body(&r.body),
                 Stmt::If { condition, then, otherwise } => {
                     (self.visit)(Part::Condition(condition), &self.around);
+                    if self.assume && is_of_integers(condition) {
+                        for (body, holds) in [(then, true), (otherwise, false)] {
+                            self.around.conditions.push((condition.clone(), holds));
+                            self.body(body);
+                            self.around.conditions.pop();
+                        }
+                        continue;
+                    }
                     let taken = !self.assume || assumed(condition);
                     self.body(if taken && !then.is_empty() { then } else { otherwise });
                 }

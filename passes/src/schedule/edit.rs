@@ -1,18 +1,50 @@
 //! Substitution in statements, and copies of statements with names of their own.
 
-use super::nest::is_free;
+use super::Refusal;
+use super::expand::{fold, folded};
+use super::nest::{is_free, is_free_for_block, is_free_for_buffer};
 use cranelift_entity::SecondaryMap;
 use cranelift_entity::packed_option::PackedOption;
+use tcc_abi::Scalar;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Block, Buffer, For, Kernel, Rename, Repeat, Stmt, View};
-use tcc_ir::scalar::Expr;
+use tcc_ir::scalar::{Expr, Func};
 use tcc_ir::{TensorId, VarId};
 
 /// The statements with a variable of the loops around them replaced.
 pub(super) fn substitute(body: &[Stmt], v: VarId, value: &IntExpr) -> Vec<Stmt> {
     let int = |e: &IntExpr| e.with_var(v, value);
-    let expr = |e: &Expr| e.rewrite(&int, &mut |e| e);
+    let expr = |e: &Expr| e.rewrite(&int, &mut fold);
     body.iter().map(|s| rebuild(s, &int, &expr, &|b| substitute(b, v, value))).collect()
+}
+
+/// The statements with their blocks and conditions replaced.
+pub(super) fn mapped(
+    body: &[Stmt],
+    block: &mut dyn FnMut(&Block) -> Result<Block, Refusal>,
+    condition: &dyn Fn(&Expr) -> Expr,
+) -> Result<Vec<Stmt>, Refusal> {
+    let mut out = Vec::with_capacity(body.len());
+    for s in body {
+        out.push(match s {
+            Stmt::Block(b) => Stmt::Block(block(b)?),
+            Stmt::For(f) => {
+                Stmt::For(For { body: mapped(&f.body, block, condition)?, ..f.clone() })
+            }
+            Stmt::If { condition: c, then, otherwise } => Stmt::If {
+                condition: condition(c),
+                then: mapped(then, block, condition)?,
+                otherwise: mapped(otherwise, block, condition)?,
+            },
+            Stmt::Repeat(r) => Stmt::Repeat(Repeat {
+                until: condition(&r.until),
+                body: mapped(&r.body, block, condition)?,
+                ..r.clone()
+            }),
+            other => other.clone(),
+        });
+    }
+    Ok(out)
 }
 
 /// A statement with its integer expressions, conditions and bodies replaced. Of a block only the
@@ -46,23 +78,77 @@ fn rebuild(
     }
 }
 
-/// A name that nothing in the kernel has.
+/// Statements that run where all of the conditions hold.
+pub(super) fn guarded(conditions: Vec<Expr>, body: Vec<Stmt>) -> Vec<Stmt> {
+    let holds = Expr::Literal(Scalar::from_bool(true));
+    let conditions = conditions.iter().map(folded).filter(|c| *c != holds);
+    match conjunction(conditions) {
+        Some(condition) => vec![Stmt::If { condition, then: body, otherwise: vec![] }],
+        None => body,
+    }
+}
+
+/// All of the conditions, if there are any.
+pub(super) fn conjunction(conditions: impl IntoIterator<Item = Expr>) -> Option<Expr> {
+    conditions.into_iter().reduce(|a, b| Expr::binary(Func::And, a, b))
+}
+
+/// Loops, outermost first, around statements, each condition as far out as its variables allow.
+pub(super) fn nested(loops: Vec<For>, conditions: Vec<Expr>, body: Vec<Stmt>) -> Vec<Stmt> {
+    let (mut left, mut body) = (conditions, body);
+    for f in loops.into_iter().rev() {
+        let (here, rest) = left.into_iter().partition(|c| mentions(c, f.var));
+        left = rest;
+        body = vec![Stmt::For(For { body: guarded(here, body), ..f })];
+    }
+    guarded(left, body)
+}
+
+fn mentions(e: &Expr, v: VarId) -> bool {
+    let mut found = false;
+    e.visit_symbols(&mut |s| found |= s == v.into());
+    found
+}
+
+/// A name for a loop that nothing else has.
 pub(super) fn fresh_name(k: &Kernel, stem: &str) -> String {
+    fresh(stem, &|name| is_free(k, name))
+}
+
+/// A name for a buffer that nothing else has.
+pub(super) fn fresh_buffer(k: &Kernel, stem: &str) -> String {
+    fresh(stem, &|name| is_free_for_buffer(k, name))
+}
+
+/// A name that no other block has.
+pub(super) fn fresh_block(k: &Kernel, stem: &str) -> String {
+    fresh(stem, &|name| is_free_for_block(k, name))
+}
+
+/// The stem, or the first of the stem with a number that is free.
+fn fresh(stem: &str, is_free: &dyn Fn(&str) -> bool) -> String {
     let numbered = (1..).map(|n| format!("{stem}_{n}"));
     let mut names = std::iter::once(stem.to_owned()).chain(numbered);
-    names.find(|n| is_free(k, n)).unwrap_or_default()
+    names.find(|n| is_free(n)).unwrap_or_default()
 }
 
 /// A copy of statements that declares variables and buffers of its own, named after the old ones
 /// with `suffix` appended.
 pub(super) fn copy(k: &mut Kernel, body: &[Stmt], suffix: &str) -> Vec<Stmt> {
-    let mut c = Copier { k, suffix, vars: SecondaryMap::new(), tensors: SecondaryMap::new() };
-    c.body(body)
+    let (vars, tensors) = (SecondaryMap::new(), SecondaryMap::new());
+    Copier { k, suffix, block: None, vars, tensors }.body(body)
+}
+
+/// As [`copy`], for statements with one block, which gets the name `block`.
+pub(super) fn copy_as(k: &mut Kernel, body: &[Stmt], suffix: &str, block: &str) -> Vec<Stmt> {
+    let (vars, tensors) = (SecondaryMap::new(), SecondaryMap::new());
+    Copier { k, suffix, block: Some(block), vars, tensors }.body(body)
 }
 
 struct Copier<'a> {
     k: &'a mut Kernel,
     suffix: &'a str,
+    block: Option<&'a str>,
     vars: SecondaryMap<VarId, PackedOption<VarId>>,
     tensors: SecondaryMap<TensorId, PackedOption<TensorId>>,
 }
@@ -93,8 +179,16 @@ impl Rename for Copier<'_> {
 
     fn declare_buffer(&mut self, t: TensorId) -> TensorId {
         let Some(mut b) = self.k.buffers.get(t).cloned() else { return t };
-        b.name = fresh_name(self.k, &format!("{}{}", b.name, self.suffix));
+        b.name = fresh_buffer(self.k, &format!("{}{}", b.name, self.suffix));
         self.new_buffer(t, b)
+    }
+
+    fn block_name(&mut self, name: &str) -> String {
+        match self.block {
+            Some(block) => block.to_owned(),
+            None if name.is_empty() => String::new(),
+            None => fresh_block(self.k, &format!("{name}{}", self.suffix)),
+        }
     }
 
     /// Names inside of a block may stand in others too.

@@ -1,24 +1,55 @@
 //! Applies schedules: each directive is checked, then changes the loops of a copy of the kernel.
 //!
 //! A directive is refused unless it is proved to keep the kernel's meaning: values are equal bit
-//! for bit, but that a `reorder` may change the order in which a reduction combines. What an edit
-//! makes is verified again, which is how `vectorize` and `parallel` are proved independent.
+//! for bit, but where it says `reassociate`, which lets sums and products of floats combine in
+//! another order. What the edits make is verified again, which is how `vectorize` and `parallel`
+//! are proved independent.
 
+mod address;
+mod anchor;
+mod bind;
+mod cache;
+mod cache_read;
+mod cache_write;
+mod compute_at;
+mod decompose_reduction;
 mod dependence;
 mod edit;
+mod expand;
+mod fuse;
+mod inline;
 mod nest;
+mod nested_block;
+mod pack;
+mod pad;
 mod parallel;
+mod pipeline;
+mod rebase;
+mod refusal;
+mod region;
 mod reorder;
+mod reverse_compute_at;
+mod reverse_inline;
+mod rfactor;
+mod set_scope;
+mod shrink;
 mod split;
+mod tile;
+mod transform_layout;
 mod unroll;
 mod vectorize;
 
+use cache_read::CacheRead;
+use cache_write::CacheWrite;
+pub use refusal::Refusal;
+use rfactor::Rfactor;
 use std::fmt;
 use tcc_ir::diag::{Code, Diagnostic, Diagnostics};
 use tcc_ir::graph::Module;
-use tcc_ir::kernel::{Kernel, renumbered, verify};
-use tcc_ir::schedule::{Directive, Primitive, Schedule};
+use tcc_ir::kernel::{Kernel, Stmt, renumbered, verify, visit_stmts};
+use tcc_ir::schedule::{Directive, Permission, Primitive, Schedule};
 use thiserror::Error;
+use tile::Tiles;
 
 /// Why a schedule cannot be applied: the directive and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -30,156 +61,116 @@ pub struct ScheduleError {
     pub refusal: Refusal,
 }
 
-/// Why a directive is refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// No loop has the name.
-    #[error("there is no loop `{name}`; there are: {known}", known = list(known))]
-    UnknownLoop {
-        /// What was asked for.
-        name: String,
-        /// The kernel's loops.
-        known: Vec<String>,
-    },
-    /// Several loops have the name.
-    #[error("{count} loops have the name `{name}`")]
-    AmbiguousLoop {
-        /// The name.
-        name: String,
-        /// How many.
-        count: usize,
-    },
-    /// The loop has a data-dependent end.
-    #[error("`{0}` counts the rounds of a `repeat`, which run in order")]
-    Repeat(String),
-    /// A name for a new loop is in use.
-    #[error("`{0}` already means something in the kernel")]
-    TakenName(String),
-    /// The factor of a split is not positive.
-    #[error("the factor {0} is not positive")]
-    Factor(i64),
-    /// The loop is not a plain one.
-    #[error("loop `{name}` is already marked `{kind}`")]
-    Marked {
-        /// The loop.
-        name: String,
-        /// Its kind.
-        kind: &'static str,
-    },
-    /// The extent is not a number.
-    #[error("the extent {extent} of loop `{name}` is not a number; split it first")]
-    Symbolic {
-        /// The loop.
-        name: String,
-        /// Its extent.
-        extent: String,
-    },
-    /// The extent is too large to copy the body that often.
-    #[error("loop `{name}` has {extent} iterations, more than the {limit} that may be copied")]
-    TooLong {
-        /// The loop.
-        name: String,
-        /// Its extent.
-        extent: i64,
-        /// The most.
-        limit: i64,
-    },
-    /// A loop stands twice in a list.
-    #[error("loop `{0}` is named twice")]
-    Twice(String),
-    /// The loops do not nest.
-    #[error("loop `{inner}` is not inside loop `{outer}`")]
-    NotNested {
-        /// One loop.
-        outer: String,
-        /// The other.
-        inner: String,
-    },
-    /// Something stands between two loops.
-    #[error("between loop `{outer}` and loop `{inner}` stands {what}")]
-    NotPerfect {
-        /// The loop around.
-        outer: String,
-        /// The loop inside.
-        inner: String,
-        /// What is in the way.
-        what: String,
-    },
-    /// The bound of one loop depends on another.
-    #[error("the bounds of loop `{inner}` depend on loop `{outer}`")]
-    NotRectangular {
-        /// The loop that the bounds mention.
-        outer: String,
-        /// The loop with the bounds.
-        inner: String,
-    },
-    /// Iterations depend on each other and would change their order.
-    #[error(
-        "iterations of loops {loops} must keep their order: {blocks} elements of `{buffer}`",
-        loops = list(loops), blocks = sharing(from, to)
-    )]
-    Dependence {
-        /// A block.
-        from: String,
-        /// The same or another block.
-        to: String,
-        /// The buffer.
-        buffer: String,
-        /// The loops that carry the dependence.
-        loops: Vec<String>,
-    },
-    /// A tail cannot be peeled off an extent that may be negative.
-    #[error("the extent {extent} of loop `{name}` may be negative; use `tail=guard`")]
-    Negative {
-        /// The loop.
-        name: String,
-        /// Its extent.
-        extent: String,
-    },
-    /// The scheduled kernel does not verify.
-    #[error("{}", .0.join("; "))]
-    Unproved(Vec<String>),
-    /// `unsafe` where nothing is taken on trust.
-    #[error("`unsafe` does not apply to `{0}`: the verifier of kernels wants the proof itself")]
-    Unsafe(&'static str),
-}
-
-fn list(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
-
-fn sharing(from: &str, to: &str) -> String {
-    if from == to {
-        format!("block `{from}` shares")
-    } else {
-        format!("blocks `{from}` and `{to}` share")
-    }
-}
-
 /// Applies a schedule to its kernel. On an error nothing has happened.
 pub fn apply(kernel: &Kernel, schedule: &Schedule) -> Result<Kernel, ScheduleError> {
     let mut k = kernel.clone();
-    for d in &schedule.directives {
-        let outcome = step(&mut k, d).and_then(|()| proved(&k));
-        outcome.map_err(|refusal| ScheduleError { directive: Box::new(d.clone()), refusal })?;
-        k = renumbered(&k);
-    }
-    Ok(k)
+    let all = schedule.directives.iter().try_for_each(|d| checked_step(&mut k, d));
+    let outcome = all.and_then(|()| {
+        let made = renumbered(&k);
+        proved(&made).map(|()| made).map_err(|refusal| match schedule.directives.last() {
+            Some(d) => refused(d, refusal),
+            None => unreachable!("a kernel without directives was verified before"),
+        })
+    });
+    // One proof for all directives is cheap; that of each tells which one is to blame.
+    outcome.map_err(|e| first_mistake(kernel, schedule).unwrap_or(e))
+}
+
+fn refused(d: &Directive, refusal: Refusal) -> ScheduleError {
+    ScheduleError { directive: Box::new(d.clone()), refusal }
+}
+
+fn checked_step(k: &mut Kernel, d: &Directive) -> Result<(), ScheduleError> {
+    step(k, d).map_err(|refusal| refused(d, refusal))
+}
+
+/// The first directive that is refused when what each one makes is verified.
+fn first_mistake(kernel: &Kernel, schedule: &Schedule) -> Option<ScheduleError> {
+    let mut k = kernel.clone();
+    schedule.directives.iter().find_map(|d| {
+        let outcome = checked_step(&mut k, d);
+        outcome.and_then(|()| proved(&k).map_err(|refusal| refused(d, refusal))).err()
+    })
 }
 
 fn step(k: &mut Kernel, d: &Directive) -> Result<(), Refusal> {
-    if d.is_unsafe && !matches!(d.primitive, Primitive::Reorder(_)) {
-        return Err(Refusal::Unsafe(d.primitive.name()));
-    }
+    allowed(d)?;
+    sees_all(k, d)?;
     match &d.primitive {
         Primitive::Split { target, factor, tail, outer, inner } => {
             split::split(k, target, *factor, *tail, (outer, inner))
         }
-        Primitive::Reorder(loops) => reorder::reorder(k, loops, d.is_unsafe),
+        Primitive::Fuse { targets, fused } => fuse::fuse(k, targets, fused),
+        Primitive::Tile { targets, factors, tail, outer, inner } => {
+            tile::tile(k, &Tiles { targets, factors, outer, inner }, *tail, d.permission)
+        }
+        Primitive::ComputeAt { block, target } => compute_at::compute_at(k, block, target),
+        Primitive::ReverseComputeAt { block, target } => {
+            reverse_compute_at::reverse_compute_at(k, block, target)
+        }
+        Primitive::Inline(block) => inline::inline(k, block),
+        Primitive::ReverseInline(block) => reverse_inline::reverse_inline(k, block),
+        Primitive::CacheRead { block, buffer, at, scope, cache } => {
+            let at = at.as_ref();
+            cache_read::cache_read(k, &CacheRead { block, buffer, at, scope: *scope, cache })
+        }
+        Primitive::CacheWrite { block, at, scope, cache } => {
+            let at = at.as_ref();
+            cache_write::cache_write(k, &CacheWrite { block, at, scope: *scope, cache })
+        }
+        Primitive::Rfactor { block, target, at, scope, partial } => {
+            let (at, scope) = (at.as_ref(), *scope);
+            rfactor::rfactor(k, &Rfactor { block, target, at, scope, partial }, d.permission)
+        }
+        Primitive::TransformLayout { buffer, layout } => {
+            transform_layout::transform_layout(k, buffer, layout)
+        }
+        Primitive::Pack { block, buffer, layout, at, scope, cache } => {
+            let at = at.as_ref();
+            pack::pack(k, &CacheRead { block, buffer, at, scope: *scope, cache }, layout)
+        }
+        Primitive::Pad { block, multiples, fill } => pad::pad(k, block, multiples, *fill),
+        Primitive::Pipeline { target, block, depth } => {
+            pipeline::pipeline(k, target, block, *depth)
+        }
+        Primitive::Bind { target, axis } => bind::bind(k, target, *axis),
+        Primitive::SetScope { buffer, scope } => set_scope::set_scope(k, buffer, *scope),
+        Primitive::DecomposeReduction { block, target, start } => {
+            decompose_reduction::decompose_reduction(k, block, target, start)
+        }
+        Primitive::Reorder(loops) => reorder::reorder(k, loops, d.permission),
         Primitive::Unroll(target) => unroll::unroll(k, target),
         Primitive::Vectorize(target) => vectorize::vectorize(k, target),
         Primitive::Parallel(target) => parallel::parallel(k, target),
+    }
+}
+
+/// Refuses permissions that mean nothing for the directive.
+fn allowed(d: &Directive) -> Result<(), Refusal> {
+    let name = d.primitive.name();
+    let reorders = matches!(d.primitive, Primitive::Reorder(_) | Primitive::Tile { .. });
+    let combines = reorders || matches!(d.primitive, Primitive::Rfactor { .. });
+    match d.permission {
+        Some(Permission::Unsafe) if !reorders => Err(Refusal::Unsafe(name)),
+        Some(Permission::Reassociate) if !combines => Err(Refusal::Reassociate(name)),
+        Some(Permission::Unsafe | Permission::Reassociate) | None => Ok(()),
+    }
+}
+
+/// Refuses what moves or copies buffers where an intrinsic, into which it does not look, may use
+/// them.
+fn sees_all(k: &Kernel, d: &Directive) -> Result<(), Refusal> {
+    let mut called = None;
+    visit_stmts(&k.body, &mut |s| {
+        if let Stmt::Intrin(c) = s {
+            called.get_or_insert(c.intrinsic.name.clone());
+        }
+    });
+    match called {
+        Some(intrinsic) if !d.primitive.is_about_loops() => {
+            Err(Refusal::Intrinsic { directive: d.primitive.name(), intrinsic })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -221,6 +212,10 @@ struct Names<'a>(&'a Kernel);
 impl Names<'_> {
     fn var(&self, v: tcc_ir::VarId) -> String {
         self.0.vars.get(v).cloned().unwrap_or_else(|| v.to_string())
+    }
+
+    fn buffer(&self, t: tcc_ir::TensorId) -> String {
+        self.0.buffers.get(t).map_or_else(|| t.to_string(), |b| b.name.clone())
     }
 
     fn show(&self, e: &tcc_ir::int::IntExpr) -> impl fmt::Display {

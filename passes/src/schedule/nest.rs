@@ -1,8 +1,8 @@
-//! Finding loops by name.
+//! Finding loops and buffers by name.
 
 use super::Refusal;
-use tcc_ir::VarId;
-use tcc_ir::kernel::{For, Kernel, Stmt, visit_stmts};
+use tcc_ir::kernel::{For, Kernel, Stmt, visit_blocks, visit_stmts};
+use tcc_ir::{TensorId, VarId};
 
 /// The variable of the one loop of this name.
 pub(super) fn find(k: &Kernel, name: &str) -> Result<VarId, Refusal> {
@@ -26,6 +26,34 @@ pub(super) fn find(k: &Kernel, name: &str) -> Result<VarId, Refusal> {
         [] => Err(Refusal::UnknownLoop { name: name.to_owned(), known }),
         several => Err(Refusal::AmbiguousLoop { name: name.to_owned(), count: several.len() }),
     }
+}
+
+/// The argument or allocated buffer of this name.
+pub(super) fn buffer_named(k: &Kernel, name: &str) -> Result<TensorId, Refusal> {
+    let mut visible: Vec<TensorId> = k.arguments().collect();
+    visible.extend(allocated(k));
+    let own = |t: &TensorId| k.buffers.get(*t).map_or("", |b| b.name.as_str());
+    visible.iter().copied().find(|t| own(t) == name).ok_or_else(|| {
+        let known = visible.iter().map(|t| own(t).to_owned()).collect();
+        Refusal::UnknownBuffer { name: name.to_owned(), known }
+    })
+}
+
+/// The buffers that the kernel allocates, in the order of the text.
+pub(super) fn allocated(k: &Kernel) -> Vec<TensorId> {
+    let mut out = Vec::new();
+    visit_stmts(&k.body, &mut |s| {
+        if let Stmt::Alloc(t) = s {
+            out.push(*t);
+        }
+    });
+    out
+}
+
+/// The buffer of this name, which the kernel must allocate.
+pub(super) fn allocated_named(k: &Kernel, name: &str) -> Result<TensorId, Refusal> {
+    let t = buffer_named(k, name)?;
+    if allocated(k).contains(&t) { Ok(t) } else { Err(Refusal::Argument(name.to_owned())) }
 }
 
 /// The loop of a variable.
@@ -63,21 +91,38 @@ pub(super) fn replace(body: &mut Vec<Stmt>, v: VarId, make: &mut dyn FnMut(For) 
     }
 }
 
-/// True if nothing in the kernel has the name.
+/// True if no loop, `let`, size or buffer has the name. Variables of blocks may.
 pub(super) fn is_free(k: &Kernel, name: &str) -> bool {
-    let mut declared = false;
+    let var = |v: VarId| k.vars.get(v).is_some_and(|n| n == name);
+    let buffer = |t: TensorId| k.buffers.get(t).is_some_and(|b| b.name == name);
+    let mut taken = k.sizes.values().any(|s| s.name == name) || k.arguments().any(buffer);
     visit_stmts(&k.body, &mut |s| {
-        let vars = match s {
-            Stmt::For(f) => vec![f.var],
-            Stmt::Repeat(r) => vec![r.var],
-            Stmt::Let { var, .. } => vec![*var],
+        taken |= match s {
+            Stmt::For(f) => var(f.var),
+            Stmt::Repeat(r) => var(r.var),
+            Stmt::Let { var: v, .. } => var(*v),
+            Stmt::Alloc(t) => buffer(*t),
+            Stmt::Block(b) => b.lets.iter().any(|(t, _)| buffer(*t)),
             // The axes of a view see the loops around.
-            Stmt::Intrin(c) => c.views.iter().flat_map(|v| &v.axes).map(|(v, _)| *v).collect(),
-            Stmt::Block(_) | Stmt::If { .. } | Stmt::Alloc(_) => vec![],
+            Stmt::Intrin(c) => c.views.iter().flat_map(|v| &v.axes).any(|(v, _)| var(*v)),
+            Stmt::If { .. } => false,
         };
-        declared |= vars.iter().any(|v| k.vars.get(*v).is_some_and(|n| n == name));
     });
-    !declared
-        && !k.sizes.values().any(|s| s.name == name)
-        && !k.buffers.values().any(|b| b.name == name)
+    !taken
+}
+
+/// True if a buffer may have the name: nothing else has it.
+pub(super) fn is_free_for_buffer(k: &Kernel, name: &str) -> bool {
+    let mut taken = false;
+    visit_blocks(&k.body, &mut |b| {
+        taken |= b.iters.iter().any(|(v, _)| k.vars.get(*v).is_some_and(|n| n == name));
+    });
+    !taken && is_free(k, name)
+}
+
+/// True if no block has the name.
+pub(super) fn is_free_for_block(k: &Kernel, name: &str) -> bool {
+    let mut taken = false;
+    visit_blocks(&k.body, &mut |b| taken |= b.name == name);
+    !taken
 }

@@ -3,17 +3,23 @@
 //! mention.
 //!
 //! Legal if no two iterations that depend on each other change their order. The updates of one
-//! reduction may: the values that a reduction combines in another order are those of another
-//! schedule.
+//! reduction may where that gives the same bits, and where `reassociate` allows other ones.
 
+use super::address::is_integer;
 use super::dependence::{Chain, check};
+use super::edit::nested;
 use super::nest::{find, loop_of, replace};
 use super::{Names, Refusal};
 use tcc_ir::VarId;
 use tcc_ir::kernel::{For, Kernel, Stmt};
 use tcc_ir::scalar::{Expr, Func};
+use tcc_ir::schedule::Permission;
 
-pub(super) fn reorder(k: &mut Kernel, names: &[String], trusted: bool) -> Result<(), Refusal> {
+pub(super) fn reorder(
+    k: &mut Kernel,
+    names: &[String],
+    permission: Option<Permission>,
+) -> Result<(), Refusal> {
     let mut wanted: Vec<VarId> = Vec::new();
     for name in names {
         let v = find(k, name)?;
@@ -31,9 +37,9 @@ pub(super) fn reorder(k: &mut Kernel, names: &[String], trusted: bool) -> Result
             |f| if wanted.contains(&f.var) { next.next().copied().unwrap_or(f.var) } else { f.var },
         )
         .collect();
-    if !trusted {
+    if permission != Some(Permission::Unsafe) {
         let chain = Chain { loops: &nest.loops, body: &nest.body };
-        check(k, &chain, &order)?;
+        check(k, &chain, &order, permission == Some(Permission::Reassociate))?;
     }
     let outermost = nest.loops.first().map(|f| f.var);
     let mut made = Some(nest.rebuilt(&order));
@@ -76,13 +82,26 @@ impl Nest {
             missing.retain(|v| *v != f.var);
             nest.loops.push(For { body: vec![], ..f.clone() });
             let Some(target) = missing.first().copied() else {
-                nest.body = f.body.clone();
+                nest.body = nest.unconditional(&f.body).to_vec();
                 break;
             };
             at = nest.descend(&f.body, (f.var, target), &names)?;
         }
         nest.rectangular(&names)?;
         Ok(Some(nest))
+    }
+
+    /// What runs where the conditions hold that a body consists of.
+    fn unconditional<'k>(&mut self, body: &'k [Stmt]) -> &'k [Stmt] {
+        match body {
+            [Stmt::If { condition, then, otherwise }]
+                if otherwise.is_empty() && is_integer(condition) =>
+            {
+                self.conditions.extend(condition.operands(Func::And).into_iter().cloned());
+                self.unconditional(then)
+            }
+            other => other,
+        }
     }
 
     /// The loop that is the only statement of a body, through conditions.
@@ -92,14 +111,8 @@ impl Nest {
         (outer, target): (VarId, VarId),
         names: &Names<'_>,
     ) -> Result<Option<&'k For>, Refusal> {
-        let what = match body {
+        let what = match self.unconditional(body) {
             [Stmt::For(f)] => return Ok(Some(f)),
-            [Stmt::If { condition, then, otherwise }]
-                if otherwise.is_empty() && is_integer(condition) =>
-            {
-                self.conditions.extend(condition.operands(Func::And).into_iter().cloned());
-                return self.descend(then, (outer, target), names);
-            }
             [.., Stmt::Block(b)] | [Stmt::Block(b), ..] => format!("block `{}`", b.name),
             [.., Stmt::Intrin(c)] | [Stmt::Intrin(c), ..] => {
                 format!("intrinsic `{}`", c.intrinsic.name)
@@ -128,35 +141,8 @@ impl Nest {
 
     /// The loops in another order, each condition as far out as its variables allow.
     fn rebuilt(&self, order: &[VarId]) -> Vec<Stmt> {
-        let mut left: Vec<Expr> = self.conditions.clone();
-        let mut body = self.body.clone();
-        for v in order.iter().rev() {
-            let (here, rest) = left.into_iter().partition(|c| mentions(c, *v));
-            left = rest;
-            body = guarded(here, body);
-            if let Some(f) = self.loops.iter().find(|f| f.var == *v) {
-                body = vec![Stmt::For(For { body, ..f.clone() })];
-            }
-        }
-        guarded(left, body)
+        let of = |v: &VarId| self.loops.iter().find(|f| f.var == *v).cloned();
+        let loops = order.iter().filter_map(of).collect();
+        nested(loops, self.conditions.clone(), self.body.clone())
     }
-}
-
-fn guarded(conditions: Vec<Expr>, body: Vec<Stmt>) -> Vec<Stmt> {
-    let joined = conditions.into_iter().reduce(|a, b| Expr::binary(Func::And, a, b));
-    match joined {
-        Some(condition) => vec![Stmt::If { condition, then: body, otherwise: vec![] }],
-        None => body,
-    }
-}
-
-/// True for comparisons of integers joined by `&&`: they can be evaluated anywhere.
-fn is_integer(condition: &Expr) -> bool {
-    condition.operands(Func::And).into_iter().all(|c| matches!(c, Expr::Compare(..)))
-}
-
-fn mentions(e: &Expr, v: VarId) -> bool {
-    let mut found = false;
-    e.visit_symbols(&mut |s| found |= s == v.into());
-    found
 }

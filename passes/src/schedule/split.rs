@@ -9,11 +9,12 @@
 //! for i_tail in 4*(N/4)..N { S(i_tail) }
 //! ```
 
+use super::address::{Address, Path};
 use super::edit::{copy, fresh_name, substitute};
 use super::nest::{find, is_free, loop_of, replace};
 use super::{Names, Refusal};
 use tcc_ir::VarId;
-use tcc_ir::int::{Facts, IntExpr};
+use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{For, Kernel, LoopKind, Stmt};
 use tcc_ir::scalar::{Comparison, Expr};
 use tcc_ir::schedule::Tail;
@@ -40,7 +41,7 @@ pub(super) fn split(
     let Some(f) = loop_of(&k.body, v).cloned() else { return Ok(()) };
     match f.kind {
         LoopKind::Serial | LoopKind::Parallel => {}
-        LoopKind::Vectorize | LoopKind::Unroll => {
+        LoopKind::Vectorize | LoopKind::Unroll | LoopKind::Bind(_) => {
             return Err(Refusal::Marked { name: target.to_owned(), kind: f.kind.name() });
         }
     }
@@ -102,27 +103,6 @@ fn rest(k: &mut Kernel, f: &For, lo: IntExpr, target: &str) -> Stmt {
 
 /// True if the extent is proved not to be negative where the loop stands.
 fn is_never_negative(k: &Kernel, v: VarId, extent: &IntExpr) -> bool {
-    let mut facts = Facts::default();
-    for f in &k.facts {
-        f.comparison.as_nonneg(&f.lhs, &f.rhs).into_iter().for_each(|e| facts.add_nonneg(e));
-    }
-    around(&k.body, v, &mut facts) && facts.is_nonneg(extent)
-}
-
-/// Adds what the loops around a loop say of their variables; false if the loop is not here.
-fn around(body: &[Stmt], v: VarId, facts: &mut Facts) -> bool {
-    body.iter().any(|s| match s {
-        Stmt::For(f) if f.var == v => true,
-        Stmt::For(f) => {
-            let found = around(&f.body, v, facts);
-            if found {
-                facts.add_nonneg(IntExpr::from(f.var) - f.lo.clone());
-                facts.add_nonneg(&f.hi - &IntExpr::constant(1) - IntExpr::from(f.var));
-            }
-            found
-        }
-        Stmt::Repeat(r) => around(&r.body, v, facts),
-        Stmt::If { then, otherwise, .. } => around(then, v, facts) || around(otherwise, v, facts),
-        Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) | Stmt::Intrin(_) => false,
-    })
+    let at = Address::of_loop(k, v).unwrap_or_default();
+    Path::to(&k.body, &at).facts(k).is_nonneg(extent)
 }

@@ -1,11 +1,11 @@
 //! Random schedules of lowered kernels: what is not refused must keep the meaning.
 
+use crate::directives::directive;
 use fastrand::Rng;
 use indexmap::IndexMap;
 use std::collections::BTreeMap;
 use tcc_ir::kernel::{Kernel, Stmt, visit_stmts};
-use tcc_ir::schedule::{Directive, Primitive, Schedule, Tail};
-use tcc_ir::span::Span;
+use tcc_ir::schedule::Schedule;
 use tcc_passes::schedule::apply;
 
 /// Directives that were applied, by the word in the text.
@@ -14,12 +14,16 @@ pub type Applied = BTreeMap<&'static str, usize>;
 /// Changes the loops of every kernel by a few random directives, and counts those that were legal.
 pub fn reschedule(kernels: &mut IndexMap<String, Kernel>, rng: &mut Rng, applied: &mut Applied) {
     for k in kernels.values_mut() {
-        for trial in 0..rng.usize(2..7) {
-            let Some(primitive) = directive(k, rng, trial) else { break };
-            let word = primitive.name();
-            let directive = Directive { primitive, is_unsafe: false, span: Span::default() };
+        // Lowering gives one name to several blocks.
+        let mut count = 0;
+        rename_blocks(&mut k.body, &mut count);
+        for trial in 0..rng.usize(2..12) {
+            let Some(directive) = directive(rng, k, trial) else { continue };
+            let word = directive.primitive.name();
             let schedule = Schedule { kernel: k.name.clone(), directives: vec![directive] };
-            if let Ok(changed) = apply(k, &schedule) {
+            if let Ok(changed) = apply(k, &schedule)
+                && locals_are_compiled(&changed)
+            {
                 *k = changed;
                 *applied.entry(word).or_insert(0) += 1;
             }
@@ -27,44 +31,35 @@ pub fn reschedule(kernels: &mut IndexMap<String, Kernel>, rng: &mut Rng, applied
     }
 }
 
-/// A directive for one of the kernel's loops, legal or not.
-fn directive(k: &Kernel, rng: &mut Rng, trial: usize) -> Option<Primitive> {
-    let mut loops = Vec::new();
-    let mut small = Vec::new();
+fn rename_blocks(body: &mut [Stmt], count: &mut usize) {
+    for s in body {
+        match s {
+            Stmt::Block(b) => {
+                b.name = format!("b{count}");
+                *count += 1;
+            }
+            Stmt::For(f) => rename_blocks(&mut f.body, count),
+            Stmt::Repeat(r) => rename_blocks(&mut r.body, count),
+            Stmt::If { then, otherwise, .. } => {
+                rename_blocks(then, count);
+                rename_blocks(otherwise, count);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// False for what compiled code has no memory for: allocated buffers of symbolic extents, or beyond
+/// what fits on the stack.
+pub fn locals_are_compiled(k: &Kernel) -> bool {
+    let mut compiled = true;
     visit_stmts(&k.body, &mut |s| {
-        if let Stmt::For(f) = s
-            && let Some(name) = k.vars.get(f.var)
-        {
-            loops.push(name.clone());
-            let extent = (&f.hi - &f.lo).as_constant();
-            small.extend(extent.filter(|e| *e <= 16).map(|_| name.clone()));
+        if let Stmt::Alloc(t) = s {
+            let b = &k.buffers[*t];
+            let extents: Option<Vec<i64>> = b.shape.iter().map(|n| n.as_constant()).collect();
+            let count = extents.map(|e| e.iter().fold(1i64, |p, n| p.saturating_mul(*n)));
+            compiled &= count.is_some_and(|n| n.saturating_mul(b.dtype.size() as i64) <= 1 << 15);
         }
     });
-    if loops.is_empty() {
-        return None;
-    }
-    let at = rng.usize(..loops.len());
-    let target = loops[at].clone();
-    let one_of = |rng: &mut Rng, from: &[String]| match from {
-        [] => target.clone(),
-        list => list[rng.usize(..list.len())].clone(),
-    };
-    Some(match rng.u8(0..8) {
-        0..3 => Primitive::Split {
-            outer: format!("{target}_a{trial}"),
-            inner: format!("{target}_b{trial}"),
-            factor: rng.i64(1..9),
-            tail: Tail::ALL[rng.usize(..2)],
-            target,
-        },
-        3 | 4 => {
-            let mut some = loops.get(at..).unwrap_or(&[]).to_vec();
-            some.truncate(rng.usize(2..4));
-            some.reverse();
-            Primitive::Reorder(some)
-        }
-        5 => Primitive::Unroll(one_of(rng, &small)),
-        6 => Primitive::Vectorize(one_of(rng, &small)),
-        _ => Primitive::Parallel(target),
-    })
+    compiled
 }

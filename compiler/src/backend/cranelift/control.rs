@@ -22,7 +22,7 @@ impl<'k> KernelCx<'k, '_> {
         match s {
             Stmt::For(f) if self.nest.first().is_some_and(|n| n.var == f.var) => self.share(),
             Stmt::For(f) => match f.kind {
-                LoopKind::Serial | LoopKind::Parallel => self.serial(f),
+                LoopKind::Serial | LoopKind::Parallel | LoopKind::Bind(_) => self.serial(f),
                 LoopKind::Vectorize => self.vector_loop(f),
                 LoopKind::Unroll => self.unroll(f),
             },

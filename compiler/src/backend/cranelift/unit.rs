@@ -63,7 +63,8 @@ pub(super) fn compile(
     let mut builders = FunctionBuilderContext::new();
     let mut functions = Vec::new();
     let mut text = String::new();
-    let vectors = x64::serves(target);
+    // What Cranelift would make of a kernel is shown for every kernel.
+    let vectors = x64::serves(target) && !listing.clif;
     let mut refusals = Vec::new();
     for (name, k) in kernels {
         if vectors {

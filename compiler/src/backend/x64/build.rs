@@ -247,7 +247,7 @@ impl<'k> Builder<'k> {
     fn stmt(&mut self, s: &'k Stmt) -> Built<()> {
         match s {
             Stmt::For(f) => match f.kind {
-                LoopKind::Serial | LoopKind::Parallel => self.serial(f),
+                LoopKind::Serial | LoopKind::Parallel | LoopKind::Bind(_) => self.serial(f),
                 LoopKind::Unroll => self.unroll(f),
                 LoopKind::Vectorize => self.vector_loop(f),
             },

@@ -43,7 +43,7 @@ impl Emitter<'_> {
             Kind::MaskOr => self.mask_op(i, Code::VEX_Korq_kr_kr_kr),
             Kind::MaskXor => self.mask_op(i, Code::VEX_Kxorq_kr_kr_kr),
             Kind::MaskNot => self.mask_op(i, Code::VEX_Knotq_kr_kr),
-            Kind::FromInt => self.from_int(i),
+            Kind::FromInt => self.integer(i),
             Kind::LoadBool => self.load_bools(i),
             Kind::StoreBool => self.store_bools(i),
         }
@@ -415,7 +415,7 @@ impl Emitter<'_> {
     }
 
     /// An integer as a value in every lane.
-    fn from_int(&mut self, i: &Inst) -> Emitted {
+    fn integer(&mut self, i: &Inst) -> Emitted {
         let bytes = i.bytes();
         self.get(RAX, i.int.ok_or("no integer")?)?;
         let dst = self.target(i, bytes)?;

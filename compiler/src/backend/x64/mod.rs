@@ -6,6 +6,7 @@
 //! numbers, narrow types, ...) it leaves to Cranelift, with the reason.
 
 mod allocate;
+mod arithmetic;
 mod assemble;
 mod build;
 mod code;
@@ -28,7 +29,7 @@ const NEEDED: [&str; 6] = ["avx512f", "avx512bw", "avx512dq", "avx512vl", "fma",
 /// True if code of this kind runs on the target.
 pub(crate) fn serves(target: &Target) -> bool {
     let has = |f: &&str| target.features.iter().any(|x| x == *f);
-    cfg!(unix) && target.architecture == "x86_64" && NEEDED.iter().all(|f| has(&f))
+    cfg!(unix) && target.architecture == "x86_64" && NEEDED.iter().all(has)
 }
 
 /// Compiles a kernel; the error says why it is left to Cranelift.

@@ -237,8 +237,8 @@ impl Formatter<'_> {
         let args = d.args.iter().map(|e| expr(e, false));
         let options = d.options.iter().map(|(n, e)| format!("{}={}", n.text, expr(e, false)));
         let args: Vec<String> = args.chain(options).collect();
-        let keyword = if d.is_unsafe { "unsafe " } else { "" };
-        let _ = write!(self.out, "{keyword}{outputs}{}({})", d.name.text, args.join(", "));
+        let permission = d.permission.as_ref().map_or(String::new(), |p| format!("{} ", p.text));
+        let _ = write!(self.out, "{permission}{outputs}{}({})", d.name.text, args.join(", "));
         self.end(d.span);
     }
 

@@ -10,6 +10,7 @@ use crate::diag::{Code, Diagnostic};
 use crate::graph::Function;
 use crate::int::IntExpr;
 use crate::kernel::{Buffer, For, Kernel, LoopKind, Repeat, Scope, Stmt, verify};
+use crate::span::Span;
 use crate::text::ast::{self, KernelStmt, Modifier, Spanned, Stride};
 use crate::{TensorId, VarId};
 use tcc_abi::DType;
@@ -306,7 +307,7 @@ impl KernelCx<'_> {
     }
 
     fn loop_kind(&mut self, name: &ast::Name) -> Result<LoopKind, Reported> {
-        let kinds = LoopKind::ALL.into_iter().filter(|k| *k != LoopKind::Serial);
+        let kinds = LoopKind::all().filter(|k| *k != LoopKind::Serial);
         match kinds.clone().find(|k| k.name() == name.text) {
             Some(kind) => Ok(kind),
             None => {
@@ -372,13 +373,9 @@ impl KernelCx<'_> {
 
     fn alloc_scope(&mut self, attrs: &[ast::Attr], ty: &ast::TypeExpr) -> Result<Scope, Reported> {
         let d = match attrs {
-            [a] if a.args.is_empty() => match a.name.text.as_str() {
-                "local" => return Ok(Scope::Local),
-                "register" => return Ok(Scope::Register),
-                other => {
-                    let known = ["local", "register"].into_iter();
-                    unknown_name("memory scope", other, a.name.span, known)
-                }
+            [a] if a.args.is_empty() => match memory_scope(&a.name.text, a.name.span) {
+                Ok(scope) => return Ok(scope),
+                Err(d) => *d,
             },
             [] | [_] => Diagnostic::new(Code::Parse, ty.span, "an `alloc` needs a memory scope")
                 .help("write `@local` or `@register` after the type"),
@@ -388,6 +385,15 @@ impl KernelCx<'_> {
         };
         Err(self.error(d))
     }
+}
+
+/// The scope of this name that buffers of kernels may have.
+fn memory_scope(name: &str, span: Span) -> Result<Scope, Box<Diagnostic>> {
+    let found = Scope::ALLOCATED.into_iter().find(|s| s.name() == name);
+    found.ok_or_else(|| {
+        let known = Scope::ALLOCATED.into_iter().map(Scope::name);
+        Box::new(unknown_name("memory scope", name, span, known))
+    })
 }
 
 fn groups_names(k: &ast::Kernel) -> impl Iterator<Item = &ast::Name> {
