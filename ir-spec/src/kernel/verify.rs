@@ -9,6 +9,7 @@
 
 mod intrinsic;
 
+use super::dependence::{Access, Accesses, Range};
 use super::independence::{Around, dependences};
 use super::regions::{reads, write};
 use super::{Block, For, Kernel, KernelNames, LoopKind, Scope, Stmt, Update, visit_blocks};
@@ -208,8 +209,9 @@ impl<'a> Verifier<'a> {
         self.body(&f.body);
         if matches!(f.kind, LoopKind::Vectorize | LoopKind::Parallel | LoopKind::Bind(_)) {
             let around = Around { loops: &self.loops, lets: &self.lets, facts: &self.facts };
-            let problems = dependences(self.kernel, f, &around);
-            problems.into_iter().for_each(|p| self.error(p));
+            if !dependences(self.kernel, f, &around).is_empty() {
+                self.independence(f);
+            }
         }
         self.loops.shift_remove(&f.var);
         self.facts = outer;
@@ -421,5 +423,44 @@ impl<'a> Verifier<'a> {
                 }
             }
         }
+    }
+
+    /// Iterations of a vectorized or parallel loop write distinct elements, and read of what they
+    /// write only their own.
+    fn independence(&mut self, f: &For) {
+        let Some((lo, last)) = self.loops.get(&f.var).cloned() else { return };
+        let around = [Range { var: f.var, lo, last }];
+        let accesses = Accesses::of(self.kernel, &f.body, &self.declared);
+        let kind = f.kind.name();
+        let mut problems = Vec::new();
+        let mut writes: Vec<&Access<'_>> = Vec::new();
+        for a in accesses.list.iter().filter(|a| a.writes) {
+            if a.position.iter().any(Option::is_none) {
+                let block = a.block.map_or("", |b| b.name.as_str());
+                problems.push(format!("`{block}` scatters in a `{kind}` loop"));
+                continue;
+            }
+            writes.push(a);
+            let same = writes.iter().filter(|b| b.buffer == a.buffer);
+            if !same.copied().all(|b| accesses.open_loops(&around, a, b).is_empty()) {
+                problems.push(format!(
+                    "iterations of a `{kind}` loop may write the same element of `{}`",
+                    self.name(a.buffer)
+                ));
+            }
+        }
+        // An update reads what it writes.
+        let reads = accesses.list.iter().filter(|a| !a.writes || a.update.is_some());
+        for a in reads {
+            let mut written = writes.iter().filter(|b| b.buffer == a.buffer);
+            if !written.all(|b| accesses.open_loops(&around, a, b).is_empty()) {
+                problems.push(format!(
+                    "an iteration of a `{kind}` loop may read what another wrote to `{}`",
+                    self.name(a.buffer)
+                ));
+            }
+        }
+        problems.dedup();
+        problems.into_iter().for_each(|p| self.error(p));
     }
 }

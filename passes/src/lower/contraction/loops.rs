@@ -309,9 +309,13 @@ impl Contraction {
         let rest = (extent - &done).as_constant();
         let narrow = rest.map_or(columns, |r| ceil(r, self.width) * self.width);
         let limit = Some(extent.clone());
-        let cut = Side { panel: whole.clone(), start: done, size: narrow, limit };
+        // Where guards bound it, the last column goes by its number too: so it is seen to lie
+        // behind the others, and threads can share them.
+        let single = whole.as_constant() == Some(0);
+        let start = if single || self.copies() { done } else { side.start.clone() };
+        let cut = Side { panel: whole.clone(), start, size: narrow, limit };
         let last = self.row_tiles(b, body, at, &cut, place);
-        if whole.as_constant() == Some(0) {
+        if single {
             return last;
         }
         let main = self.row_tiles(b, body, at, &side, place);
