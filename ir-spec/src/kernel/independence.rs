@@ -5,7 +5,7 @@
 //! subscript, and different iterations give it different values whatever the loops inside do.
 
 use super::regions::{is_private, reads};
-use super::{Block, For, Kernel, LoopKind, Repeat, Stmt, visit_blocks, visit_stmts};
+use super::{Block, For, Kernel, Repeat, Stmt, visit_blocks, visit_stmts};
 use crate::int::{Facts, IntExpr, Symbol, bounds};
 use crate::scalar::Subscript;
 use crate::{TensorId, VarId};
@@ -147,10 +147,6 @@ impl Scope<'_> {
         });
         visit_stmts(&self.f.body, &mut |s| {
             let Stmt::Intrin(c) = s else { return };
-            if self.f.kind == LoopKind::Vectorize {
-                let name = &c.intrinsic.name;
-                problems.push(format!("a `vectorize` loop calls the intrinsic `{name}`"));
-            }
             for v in c.results().filter(|v| !own.contains(&v.buffer)) {
                 writes.push((v.buffer, v.subscripts.iter().map(|e| self.resolve(e)).collect()));
             }

@@ -207,6 +207,9 @@ impl<'a> Verifier<'a> {
         self.facts.add_nonneg(last.clone() - lo.clone());
         self.loops.insert(f.var, (lo, last));
         self.body(&f.body);
+        if f.kind == LoopKind::Vectorize {
+            self.no_calls(f);
+        }
         if matches!(f.kind, LoopKind::Vectorize | LoopKind::Parallel | LoopKind::Bind(_)) {
             let around = Around { loops: &self.loops, lets: &self.lets, facts: &self.facts };
             if !dependences(self.kernel, f, &around).is_empty() {
@@ -449,8 +452,9 @@ impl<'a> Verifier<'a> {
                 ));
             }
         }
-        // An update reads what it writes.
-        let reads = accesses.list.iter().filter(|a| !a.writes || a.update.is_some());
+        // An update reads what it writes, an intrinsic may.
+        let reads_too = |a: &Access<'_>| a.update.is_some() || a.call.is_some();
+        let reads = accesses.list.iter().filter(|a| !a.writes || reads_too(a));
         for a in reads {
             let mut written = writes.iter().filter(|b| b.buffer == a.buffer);
             if !written.all(|b| accesses.open_loops(&around, a, b).is_empty()) {

@@ -5,10 +5,23 @@
 use super::Verifier;
 use crate::int::IntExpr;
 use crate::intrinsic::at_call;
-use crate::kernel::{Buffer, IntrinsicCall, Scope, View};
+use crate::kernel::{Buffer, For, IntrinsicCall, Scope, Stmt, View, visit_stmts};
 use crate::scalar::Subscript;
 
 impl Verifier<'_> {
+    /// Lanes of a loop cannot call.
+    pub(super) fn no_calls(&mut self, f: &For) {
+        let mut called = None;
+        visit_stmts(&f.body, &mut |s| {
+            if let Stmt::Intrin(c) = s {
+                called.get_or_insert(c.intrinsic.name.clone());
+            }
+        });
+        if let Some(name) = called {
+            self.error(format!("a `vectorize` loop calls the intrinsic `{name}`"));
+        }
+    }
+
     pub(super) fn intrinsic(&mut self, c: &IntrinsicCall) {
         let intrinsic = &c.intrinsic;
         let wanted: Vec<&Buffer> =
