@@ -6,6 +6,7 @@ use tcc::{Compilation, Compiler, Executable, Image, TensorView};
 use tcc_ir::kernel::Kernel;
 use tcc_ir::span::Sources;
 use tcc_ir::text::read_module;
+use tcc_passes::schedule::apply_all;
 
 const ADD: &str = "fn add(X: f32[N], Y: f32[N]) -> (Z: f32[N]) { Z[i] = X[i] + Y[i] }";
 
@@ -14,6 +15,7 @@ fn with_kernel(compiler: Compiler, function: &str, kernel: &str) -> Compilation 
     let compiler = compiler.passes("lower{strided=true}").unwrap();
     let compilation = compiler.lower(function).unwrap();
     let (module, _) = read_module(&mut Sources::default(), "kernel.tir", kernel).unwrap();
+    let module = apply_all(&module).unwrap();
     let made = module.kernels.values().next().unwrap().clone();
     compilation.map_kernels(|kernels| {
         assert_eq!(kernels.len(), 1);
@@ -53,6 +55,60 @@ fn compiled_calls_find_their_arguments() {
             assert_eq!(got[0].as_slice::<f32>().unwrap(), want);
         }
     }
+}
+
+// spec: D19
+#[test]
+fn tensorized_kernels_keep_their_bits() {
+    let function = "fn mm(A: f32[M,K], B: f32[K,N]) -> (C: f32[M,N]) {
+        C[m,n] = A[m,k] * B[k,n]
+    }";
+    let kernel = |schedule: &str| {
+        format!(
+            "kernel mm(A: f32[M,K] strides(?, ?), B: f32[K,N] strides(?, ?)) ->
+                     (C: f32[M,N] strides(?, ?)) {{
+                 for x in M {{ for y in N {{
+                     block zero(m = x, n = y) {{ C[m,n] = 0 }}
+                 }} }}
+                 for i in M {{ for j in N {{ for k in K {{
+                     block mm(m = i, n = j, r = k) {{ C[m,n] += A[m,r] * B[r,n] @fma }}
+                 }} }} }}
+             }}
+             schedule mm {{ {schedule} }}"
+        )
+    };
+    let tile = |m: usize, n: usize| {
+        format!(
+            "io, jo, ii, ji = tile(i, j, {m}, {n})
+             P = pack(mm, A[m,k], P[k,m], at=io)
+             Q = pack(mm, B[k,n], Q[k,n], at=jo)
+             tensorize(ii, gemm_f32_{m}x{n})"
+        )
+    };
+    let tiles = [(4, 4), (14, 32), (6, 16), (8, 12)];
+    let target = Compiler::host().target().features.clone();
+    let here = |(m, n): &(usize, usize)| {
+        let i = tcc_ir::library::intrinsic(&format!("gemm_f32_{m}x{n}")).unwrap();
+        i.missing_feature(&target).is_none()
+    };
+    let (m, k, n) = (15, 7, 37);
+    let a: Vec<f32> = (0..m * k).map(|x| (x as f32 * 0.37).sin()).collect();
+    let b: Vec<f32> = (0..k * n).map(|x| (x as f32 * 0.73).cos()).collect();
+    // `A` by columns.
+    let a = TensorView::strided(&a, &[m, k], &[1, m as i64], 0).unwrap();
+    let b = TensorView::from_slice(&b, &[k, n]).unwrap();
+    let run = |schedule: &str| {
+        let compilation = with_kernel(Compiler::host(), function, &kernel(schedule));
+        let f = Executable::from_compilation(compilation).unwrap();
+        f.run(&[a.clone(), b.clone()]).unwrap()[0].as_slice::<f32>().unwrap().to_vec()
+    };
+    let want = run("");
+    let mut tried = 0;
+    for (m, n) in tiles.into_iter().filter(here) {
+        assert_eq!(run(&tile(m, n)), want, "{m}x{n}");
+        tried += 1;
+    }
+    assert!(tried > 0);
 }
 
 // spec: I1

@@ -34,6 +34,7 @@ mod rfactor;
 mod set_scope;
 mod shrink;
 mod split;
+mod tensorize;
 mod tile;
 mod transform_layout;
 mod unroll;
@@ -138,6 +139,9 @@ fn step(k: &mut Kernel, d: &Directive) -> Result<(), Refusal> {
         Primitive::DecomposeReduction { block, target, start } => {
             decompose_reduction::decompose_reduction(k, block, target, start)
         }
+        Primitive::Tensorize { target, intrinsic } => {
+            tensorize::tensorize(k, target, intrinsic, d.permission)
+        }
         Primitive::Reorder(loops) => reorder::reorder(k, loops, d.permission),
         Primitive::Unroll(target) => unroll::unroll(k, target),
         Primitive::Vectorize(target) => vectorize::vectorize(k, target),
@@ -149,7 +153,8 @@ fn step(k: &mut Kernel, d: &Directive) -> Result<(), Refusal> {
 fn allowed(d: &Directive) -> Result<(), Refusal> {
     let name = d.primitive.name();
     let reorders = matches!(d.primitive, Primitive::Reorder(_) | Primitive::Tile { .. });
-    let combines = reorders || matches!(d.primitive, Primitive::Rfactor { .. });
+    let combines = matches!(d.primitive, Primitive::Rfactor { .. } | Primitive::Tensorize { .. });
+    let combines = reorders || combines;
     match d.permission {
         Some(Permission::Unsafe) if !reorders => Err(Refusal::Unsafe(name)),
         Some(Permission::Reassociate) if !combines => Err(Refusal::Reassociate(name)),

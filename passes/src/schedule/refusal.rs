@@ -58,6 +58,16 @@ pub enum Refusal {
         /// The intrinsic.
         intrinsic: String,
     },
+    /// A nest does not do what an intrinsic does.
+    #[error("loop `{target}` is not what the intrinsic `{intrinsic}` does: {what}")]
+    Unlike {
+        /// The loop.
+        target: String,
+        /// The intrinsic.
+        intrinsic: String,
+        /// The difference.
+        what: String,
+    },
     /// The block is not in the loop.
     #[error("block `{block}` is not inside of loop `{target}`")]
     NotInside {

@@ -69,6 +69,21 @@ fn share(
 }
 
 impl ModuleCx {
+    /// The intrinsic of this name, or that there is none.
+    pub(super) fn intrinsic_named(
+        &mut self,
+        name: &ast::Name,
+    ) -> Result<Arc<Intrinsic>, Diagnostic> {
+        if let Some(intrinsic) = self.find_intrinsic(&name.text) {
+            return Ok(intrinsic);
+        }
+        let declared = self.module.intrinsics.keys().cloned();
+        let names: Vec<String> =
+            declared.chain(library::intrinsic_names().map(str::to_owned)).collect();
+        let names = names.iter().map(String::as_str);
+        Err(unknown_name("intrinsic", &name.text, name.span, names))
+    }
+
     /// The intrinsic of this name: declared by the text or one of the runtime's.
     fn find_intrinsic(&mut self, name: &str) -> Option<Arc<Intrinsic>> {
         let known = self.module.intrinsics.get(name).or_else(|| self.intrinsics.get(name));
@@ -89,14 +104,8 @@ impl KernelCx<'_> {
         params: &[ast::View],
         results: &[ast::View],
     ) -> Result<Stmt, Reported> {
-        let Some(intrinsic) = self.module.find_intrinsic(&name.text) else {
-            let declared = self.module.module.intrinsics.keys().cloned();
-            let names: Vec<String> =
-                declared.chain(library::intrinsic_names().map(str::to_owned)).collect();
-            let names = names.iter().map(String::as_str);
-            let d = unknown_name("intrinsic", &name.text, name.span, names);
-            return Err(self.error(d));
-        };
+        let found = self.module.intrinsic_named(name);
+        let intrinsic = found.map_err(|d| self.error(d))?;
         let kernel = &intrinsic.kernel;
         for (given, wanted, what) in [
             (params.len(), kernel.params.len(), "parameter"),
