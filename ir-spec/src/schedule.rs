@@ -72,8 +72,8 @@ pub enum Primitive {
         /// Name of the one loop.
         fused: String,
     },
-    /// `io, jo, ii, ji = tile(i, j, 14, 32, tail=guard)`: nested loops become loops over tiles around
-    /// loops over the elements of a tile.
+    /// `io, jo, ii, ji = tile(i, j, 14, 32, tail=guard)`: nested loops become loops over tiles
+    /// around loops over the elements of a tile.
     Tile {
         /// The loops.
         targets: Vec<String>,
