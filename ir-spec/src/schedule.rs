@@ -355,6 +355,21 @@ impl Primitive {
         }
     }
 
+    /// True if it changes the order of iterations alone, and no buffer.
+    pub fn is_about_loops(&self) -> bool {
+        matches!(
+            self,
+            Primitive::Split { .. }
+                | Primitive::Fuse { .. }
+                | Primitive::Tile { .. }
+                | Primitive::Reorder(_)
+                | Primitive::Unroll(_)
+                | Primitive::Vectorize(_)
+                | Primitive::Parallel(_)
+                | Primitive::Bind { .. }
+        )
+    }
+
     /// Names of what it makes.
     fn outputs(&self) -> Vec<&str> {
         match self {

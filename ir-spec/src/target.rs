@@ -27,12 +27,29 @@ pub const FEATURES: &[Levels] = &[
     (
         "x86_64",
         &[
-            "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2",
-            "lzcnt", "f16c", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl",
+            "sse3",
+            "ssse3",
+            "sse4.1",
+            "sse4.2",
+            "popcnt",
+            "avx",
+            "avx2",
+            "fma",
+            "bmi1",
+            "bmi2",
+            "lzcnt",
+            "f16c",
+            "avx512f",
+            "avx512bw",
+            "avx512cd",
+            "avx512dq",
+            "avx512vl",
+            "avx512vnni",
+            "avx512bf16",
         ],
         &[("x86_64-v2", 5), ("x86_64-v3", 12), ("x86_64-v4", 17)],
     ),
-    ("aarch64", &["lse", "fp16"], &[("aarch64", 0)]),
+    ("aarch64", &["neon", "lse", "fp16"], &[("aarch64", 1)]),
 ];
 
 /// Why a text names no target.

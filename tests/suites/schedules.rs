@@ -9,7 +9,8 @@ use tcc_ir::eval::{Domain, Expansions, Machine, Tensor, Tensors, run_kernel};
 use tcc_ir::graph::Module;
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{
-    Block, For, Kernel, KernelNames, LoopKind, Rename, Stmt, Store, Update, print_kernel, verify,
+    Block, For, Kernel, KernelNames, LoopKind, Rename, Stmt, Store, Update, View, print_kernel,
+    verify,
 };
 use tcc_ir::scalar::{Expr, Subscript};
 use tcc_ir::schedule::{Primitive, Schedule, print_schedule};
@@ -347,6 +348,10 @@ impl Rename for Backwards {
 
     fn enter_block(&mut self, b: &Block) -> Vec<VarId> {
         b.iters.iter().map(|(v, _)| *v).collect()
+    }
+
+    fn enter_view(&mut self, v: &View) -> Vec<VarId> {
+        v.axes.iter().map(|(v, _)| *v).collect()
     }
 
     fn declare_let(&mut self, t: TensorId) -> TensorId {

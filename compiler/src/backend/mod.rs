@@ -27,6 +27,11 @@ pub enum BackendError {
         /// What it uses.
         message: String,
     },
+    /// A kernel calls an intrinsic that the runtime does not have.
+    #[error(
+        "the runtime has no intrinsic `{0}` for this machine; an object file can be linked with one"
+    )]
+    Intrinsic(String),
     /// The code generator failed: a bug.
     #[error("the code generator failed on `{kernel}`: {message}")]
     Codegen {
@@ -48,6 +53,8 @@ pub(crate) struct ObjectCode {
     pub refusals: Vec<(String, String)>,
     /// Places that can fail, by number.
     pub sites: Vec<Site>,
+    /// Symbols of intrinsics, by the number in `Import::Intrinsic`.
+    pub symbols: Vec<String>,
     /// What was asked to be listed.
     pub listing: String,
 }

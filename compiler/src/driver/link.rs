@@ -229,5 +229,6 @@ pub(crate) fn lay_out(code: &ObjectCode, target: &Target) -> CodeImage {
             .collect(),
         text,
         relocs,
+        symbols: code.symbols.clone(),
     }
 }

@@ -35,6 +35,13 @@ pub const SCRATCH_ALIGNMENT: i64 = 64;
 /// The signature of a compiled kernel.
 pub type KernelFn = unsafe extern "C" fn(*const KernelCall) -> i32;
 
+/// The signature of an intrinsic: a function of the runtime that kernels call on parts of buffers.
+/// It gets the address of each argument's first element; the strides, in elements, of the axes of
+/// those arguments that its declaration gives strides, one argument after the other; and the sizes
+/// of the declaration. All three arrays belong to the caller.
+pub type IntrinsicFn =
+    unsafe extern "C" fn(buffers: *const *mut u8, strides: *const i64, sizes: *const i64);
+
 /// What went wrong inside a kernel, in numbers; the image's site table turns it into words.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

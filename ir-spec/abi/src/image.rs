@@ -202,6 +202,8 @@ pub struct CodeImage {
     pub kernels: Vec<KernelCode>,
     /// What must be patched once the code's address is known.
     pub relocs: Vec<Reloc>,
+    /// Symbols of the intrinsics that the code calls, by the number in [`Import::Intrinsic`].
+    pub symbols: Vec<String>,
 }
 
 /// Where a kernel starts.
@@ -235,13 +237,17 @@ pub enum RelocTarget {
     Import(Import),
 }
 
-/// Functions that the runtime provides to code for machines without the instruction.
+/// Functions that the runtime provides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Import {
-    /// `extern "C" fn(f32, f32, f32) -> f32`: `a * b + c` with one rounding.
+    /// `extern "C" fn(f32, f32, f32) -> f32`: `a * b + c` with one rounding, for machines without
+    /// the instruction.
     FmaF32,
-    /// `extern "C" fn(f64, f64, f64) -> f64`: `a * b + c` with one rounding.
+    /// `extern "C" fn(f64, f64, f64) -> f64`: `a * b + c` with one rounding, for machines without
+    /// the instruction.
     FmaF64,
+    /// The [`crate::IntrinsicFn`] of this number in [`CodeImage::symbols`].
+    Intrinsic(u32),
 }
 
 /// How a patched field encodes an address.
@@ -275,7 +281,7 @@ pub enum ImageError {
 }
 
 const MAGIC: &[u8; 4] = b"TCX\0";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER: usize = 24;
 
 impl Image {

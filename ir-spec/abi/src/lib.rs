@@ -13,7 +13,7 @@ mod image;
 mod scalar;
 mod size;
 
-pub use call::{ErrorRecord, KernelCall, KernelFn, SCRATCH_ALIGNMENT, Status};
+pub use call::{ErrorRecord, IntrinsicFn, KernelCall, KernelFn, SCRATCH_ALIGNMENT, Status};
 pub use dtype::DType;
 pub use image::{
     Argument, BufferSpec, CodeImage, Contiguity, DerivedFact, Estimate, EstimateTerm, Image,

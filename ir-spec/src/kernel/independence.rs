@@ -61,6 +61,11 @@ pub(super) fn dependences(kernel: &Kernel, f: &For, around: &Around<'_>) -> Vec<
             let zero = IntExpr::constant(0);
             scope.inner.insert(r.var, (zero, &r.limit - &IntExpr::constant(1)));
         }
+        Stmt::Intrin(c) => {
+            let (zero, one) = (IntExpr::constant(0), IntExpr::constant(1));
+            let axes = c.views.iter().flat_map(|v| &v.axes);
+            scope.inner.extend(axes.map(|(v, n)| (*v, (zero.clone(), n - &one))));
+        }
         Stmt::Block(_) | Stmt::If { .. } => {}
     });
     let mut problems = Vec::new();
@@ -140,6 +145,12 @@ impl Scope<'_> {
                 }
             }
         });
+        visit_stmts(&self.f.body, &mut |s| {
+            let Stmt::Intrin(c) = s else { return };
+            for v in c.results().filter(|v| !own.contains(&v.buffer)) {
+                writes.push((v.buffer, v.subscripts.iter().map(|e| self.resolve(e)).collect()));
+            }
+        });
         writes
     }
 
@@ -157,6 +168,12 @@ impl Scope<'_> {
                 for r in e.reads() {
                     let at = |s: &Subscript| s.as_affine().map(|i| self.resolve(i));
                     out.push((r.tensor, r.subscripts.iter().map(at).collect()));
+                }
+            }
+            Stmt::Intrin(c) => {
+                for v in &c.views {
+                    let position = v.subscripts.iter().map(|e| Some(self.resolve(e)));
+                    out.push((v.buffer, position.collect()));
                 }
             }
             Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}

@@ -42,9 +42,11 @@ impl Kernel {
                     conditions.push(condition);
                     body = then;
                 }
-                Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) | Stmt::Repeat(_) => {
-                    return None;
-                }
+                Stmt::Block(_)
+                | Stmt::Let { .. }
+                | Stmt::Alloc(_)
+                | Stmt::Repeat(_)
+                | Stmt::Intrin(_) => return None,
             }
         };
         let mut loops = vec![outermost];

@@ -4,8 +4,10 @@
 //! only, its bindings those of the loops around it; loop bounds are not negative; every affine
 //! access is in bounds for every iteration that the loops run, or has a default; the iterations of
 //! `vectorize`, `parallel` and `bind` loops are independent; vectorized and unrolled extents, and
-//! the shapes of register buffers, are constants. [`verify_lowered`] adds what a back end needs:
-//! no `init` is left.
+//! the shapes of register buffers, are constants; calls of intrinsics fit their declarations.
+//! [`verify_lowered`] adds what a back end needs: no `init` is left.
+
+mod intrinsic;
 
 use super::dependence::{Access, Accesses, Range};
 use super::independence::{Around, dependences};
@@ -51,6 +53,8 @@ struct Verifier<'a> {
     /// Values of `let` variables, over loop variables and sizes.
     lets: IndexMap<VarId, IntExpr>,
     live: Vec<TensorId>,
+    /// Buffers with strides that a condition around says are without gaps.
+    contiguous: Vec<TensorId>,
     diagnostics: Diagnostics,
 }
 
@@ -70,6 +74,7 @@ impl<'a> Verifier<'a> {
             loops: IndexMap::new(),
             lets: IndexMap::new(),
             live: kernel.arguments().collect(),
+            contiguous: Vec::new(),
             diagnostics: Diagnostics::default(),
         }
     }
@@ -140,10 +145,11 @@ impl<'a> Verifier<'a> {
             Stmt::Block(b) => self.block(b),
             Stmt::If { condition, then, otherwise } => {
                 self.condition(condition);
-                let outer = self.facts.clone();
+                let (outer, gapless) = (self.facts.clone(), self.contiguous.len());
                 self.assume(condition);
                 self.body(then);
                 self.facts = outer;
+                self.contiguous.truncate(gapless);
                 self.body(otherwise);
             }
             Stmt::Let { var, value } => {
@@ -162,15 +168,20 @@ impl<'a> Verifier<'a> {
                 self.condition(&r.until);
                 self.loops.shift_remove(&r.var);
             }
+            Stmt::Intrin(c) => self.intrinsic(c),
         }
     }
 
-    /// Adds the integer comparisons that a condition joins by `&&`.
+    /// Adds what a condition joins by `&&` of comparisons of integers and of `contiguous`.
     fn assume(&mut self, condition: &Expr) {
         for conjunct in condition.operands(Func::And) {
-            if let Expr::Compare(op, a, b) = conjunct {
-                let (a, b) = (self.resolve(a), self.resolve(b));
-                op.as_nonneg(&a, &b).into_iter().for_each(|f| self.facts.add_nonneg(f));
+            match conjunct {
+                Expr::Compare(op, a, b) => {
+                    let (a, b) = (self.resolve(a), self.resolve(b));
+                    op.as_nonneg(&a, &b).into_iter().for_each(|f| self.facts.add_nonneg(f));
+                }
+                Expr::Contiguous(t) => self.contiguous.push(*t),
+                _ => {}
             }
         }
     }
@@ -196,6 +207,9 @@ impl<'a> Verifier<'a> {
         self.facts.add_nonneg(last.clone() - lo.clone());
         self.loops.insert(f.var, (lo, last));
         self.body(&f.body);
+        if f.kind == LoopKind::Vectorize {
+            self.no_calls(f);
+        }
         if matches!(f.kind, LoopKind::Vectorize | LoopKind::Parallel | LoopKind::Bind(_)) {
             let around = Around { loops: &self.loops, lets: &self.lets, facts: &self.facts };
             if !dependences(self.kernel, f, &around).is_empty() {
@@ -438,8 +452,9 @@ impl<'a> Verifier<'a> {
                 ));
             }
         }
-        // An update reads what it writes.
-        let reads = accesses.list.iter().filter(|a| !a.writes || a.update.is_some());
+        // An update reads what it writes, an intrinsic may.
+        let reads_too = |a: &Access<'_>| a.update.is_some() || a.call.is_some();
+        let reads = accesses.list.iter().filter(|a| !a.writes || reads_too(a));
         for a in reads {
             let mut written = writes.iter().filter(|b| b.buffer == a.buffer);
             if !written.all(|b| accesses.open_loops(&around, a, b).is_empty()) {

@@ -11,10 +11,11 @@ mod walk;
 
 pub use time::{Time, time};
 
+use cranelift_entity::EntityRef;
 use std::collections::HashMap;
 use tcc_ir::graph::Module;
 use tcc_ir::int::{IntExpr, Symbol};
-use tcc_ir::kernel::{Block, Kernel, Update};
+use tcc_ir::kernel::{Block, IntrinsicCall, Kernel, Update};
 use tcc_ir::program::Program;
 use tcc_ir::scalar::{Expr, Func, Subscript};
 use tcc_ir::{SizeId, TensorId};
@@ -92,7 +93,7 @@ impl Counting<'_> {
             times *= self.share(guard, around, &bound);
         }
         let over_loops = |i: &IntExpr| match part {
-            Part::Condition(_) => around.resolve(i),
+            Part::Condition(_) | Part::Call(_) | Part::View(_) => around.resolve(i),
             Part::Block(b) => {
                 let value = |s| b.iters.iter().find(|(v, _)| s == Symbol::Var(*v));
                 around.resolve(&i.substitute(&|s| value(s).map(|(_, e)| e.clone())))
@@ -110,10 +111,28 @@ impl Counting<'_> {
                 }
                 vec![*c]
             }
+            Part::Call(c) => {
+                self.flops += times * self.call(c, around);
+                vec![]
+            }
+            Part::View(v) => {
+                let subscripts: Vec<Subscript> =
+                    v.subscripts.iter().cloned().map(Subscript::Affine).collect();
+                self.touch(v.buffer, &subscripts, around, &over_loops);
+                vec![]
+            }
         };
         for r in exprs.into_iter().flat_map(Expr::reads) {
             self.touch(r.tensor, &r.subscripts, around, &over_loops);
         }
+    }
+
+    /// Operations of the meaning of an intrinsic.
+    fn call(&self, c: &IntrinsicCall, around: &Around) -> f64 {
+        let sizes: Vec<i64> =
+            c.sizes().iter().map(|e| self.extent(&around.at_middle(e)) as i64).collect();
+        let size = |s: SizeId| sizes.get(s.index()).copied().unwrap_or(0);
+        kernel_cost(&c.intrinsic.kernel, &size).flops
     }
 
     /// For how much of the innermost loop that it depends on a condition holds; 1 if it depends on

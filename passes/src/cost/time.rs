@@ -3,8 +3,9 @@
 //! The rates are those of warm caches and of loops that a back end compiles well, so that the
 //! estimate is rather too small than too large.
 
-use super::walk::{Around, Loop, Part, walk};
+use super::walk::{Loop, Part, walk};
 use tcc_ir::int::IntExpr;
+use tcc_ir::intrinsic::at_call;
 use tcc_ir::kernel::{Block, Kernel, LoopKind, Scope, Stmt, Update, regions};
 use tcc_ir::scalar::{Expr, Func};
 use tcc_ir::target::Target;
@@ -28,22 +29,43 @@ pub type Time = Vec<(f64, Vec<IntExpr>)>;
 /// What statements of a kernel take on one thread of a target. Of two branches the first one
 /// counts.
 pub fn time(kernel: &Kernel, body: &[Stmt], target: &Target) -> Time {
+    time_of(kernel, body, target, false)
+}
+
+/// As [`time`]; with `lanes` all blocks count as those of vector loops.
+fn time_of(kernel: &Kernel, body: &[Stmt], target: &Target, lanes: bool) -> Time {
     let mut sum = Time::new();
-    walk(body, false, &mut |part, around| {
-        if let Part::Block(b) = part {
-            add(&mut sum, once(kernel, b, around, target), &around.loops);
+    walk(body, false, &mut |part, around| match part {
+        Part::Block(b) => {
+            let lanes = lanes || around.loops.iter().any(|l| l.kind == LoopKind::Vectorize);
+            add(&mut sum, once(kernel, b, lanes, target), &around.loops);
         }
+        Part::Call(c) => {
+            let meaning = &c.intrinsic.kernel;
+            let sizes: Vec<IntExpr> = c.sizes().iter().map(|e| around.at_middle(e)).collect();
+            for (factor, extents) in time_of(meaning, &meaning.body, target, true) {
+                let inner = extents.iter().map(|e| at_call(e, &sizes));
+                let outer = around.loops.iter().map(|l| l.extent.clone());
+                add_extents(&mut sum, factor, outer.chain(inner));
+            }
+        }
+        Part::Condition(_) | Part::View(_) => {}
     });
     sum
 }
 
 /// Adds `factor` times the extents of the loops.
 fn add(sum: &mut Time, factor: f64, loops: &[Loop]) {
-    let (mut factor, mut extents) = (factor, Vec::new());
-    for l in loops {
-        match l.extent.as_constant() {
+    add_extents(sum, factor, loops.iter().map(|l| l.extent.clone()));
+}
+
+/// Adds `factor` times the extents.
+fn add_extents(sum: &mut Time, mut factor: f64, all: impl Iterator<Item = IntExpr>) {
+    let mut extents = Vec::new();
+    for extent in all {
+        match extent.as_constant() {
             Some(n) => factor *= n.max(0) as f64,
-            None => extents.push(l.extent.clone()),
+            None => extents.push(extent),
         }
     }
     match sum.iter_mut().find(|(_, known)| *known == extents) {
@@ -53,7 +75,7 @@ fn add(sum: &mut Time, factor: f64, loops: &[Loop]) {
 }
 
 /// Nanoseconds of one execution.
-fn once(kernel: &Kernel, b: &Block, around: &Around, target: &Target) -> f64 {
+fn once(kernel: &Kernel, b: &Block, lanes: bool, target: &Target) -> f64 {
     let operations = b.exprs().into_iter().map(weight).sum::<f64>()
         + f64::from(u8::from(b.store.update != Update::Set));
     let memory: f64 = regions::reads(b)
@@ -63,7 +85,7 @@ fn once(kernel: &Kernel, b: &Block, around: &Around, target: &Target) -> f64 {
         .filter(|x| !matches!(x.scope, Scope::Register | Scope::Let))
         .map(|x| x.dtype.size() as f64 / BYTES)
         .sum();
-    if around.loops.iter().any(|l| l.kind == LoopKind::Vectorize) {
+    if lanes {
         let size = b.store.value.dtype().size() as f64;
         let rate = LANE_OPERATIONS * f64::from(target.vector_bytes) * 4.0 / size;
         return operations / rate + memory;

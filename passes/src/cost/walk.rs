@@ -1,9 +1,9 @@
-//! Every block of a kernel with the loops around it.
+//! Every block and call of a kernel with the loops around it.
 
 use std::collections::HashMap;
 use tcc_ir::VarId;
 use tcc_ir::int::{IntExpr, Symbol};
-use tcc_ir::kernel::{Block, LoopKind, Stmt};
+use tcc_ir::kernel::{Block, IntrinsicCall, LoopKind, Stmt, View};
 use tcc_ir::scalar::{Expr, Func};
 
 /// What is evaluated at a point of the loops.
@@ -11,6 +11,10 @@ pub(super) enum Part<'k> {
     Block(&'k Block),
     /// The condition of an `if`.
     Condition(&'k Expr),
+    /// The call of an intrinsic.
+    Call(&'k IntrinsicCall),
+    /// An argument of an intrinsic; its axes are the innermost loops around it.
+    View(&'k View),
 }
 
 /// The loops around a part. Extents are over sizes alone: a loop whose extent depends on an outer
@@ -80,8 +84,8 @@ fn is_of_integers(e: &Expr) -> bool {
     e.operands(Func::And).into_iter().all(|e| matches!(e, Expr::Compare(..)))
 }
 
-/// Calls `visit` for every block and condition. With `assume` only the branches are walked that
-/// row-major arguments take; otherwise every first branch.
+/// Calls `visit` for every block, condition and call. With `assume` only the branches are walked
+/// that row-major arguments take; otherwise every first branch.
 pub(super) fn walk<'k>(body: &'k [Stmt], assume: bool, visit: &mut dyn FnMut(Part<'k>, &Around)) {
     Walk { around: Around::default(), assume, visit }.body(body);
 }
@@ -93,6 +97,20 @@ struct Walk<'v, 'k> {
 }
 
 impl<'k> Walk<'_, 'k> {
+    fn call(&mut self, c: &'k IntrinsicCall) {
+        (self.visit)(Part::Call(c), &self.around);
+        for v in &c.views {
+            let outer = self.around.loops.len();
+            for (axis, n) in &v.axes {
+                let extent = self.around.at_middle(n);
+                let (lo, kind) = (IntExpr::constant(0), LoopKind::Serial);
+                self.around.loops.push(Loop { var: *axis, lo, extent, kind });
+            }
+            (self.visit)(Part::View(v), &self.around);
+            self.around.loops.truncate(outer);
+        }
+    }
+
     fn body(&mut self, body: &'k [Stmt]) {
         for s in body {
             match s {
@@ -124,6 +142,7 @@ impl<'k> Walk<'_, 'k> {
                     self.around.lets.insert(*var, value);
                 }
                 Stmt::Block(b) => (self.visit)(Part::Block(b), &self.around),
+                Stmt::Intrin(c) => self.call(c),
                 Stmt::Alloc(_) => {}
             }
         }

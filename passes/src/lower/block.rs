@@ -385,6 +385,7 @@ fn note_buffers(s: &Stmt, read: &mut Vec<TensorId>) {
         Stmt::Block(b) => b.exprs().into_iter().for_each(note),
         Stmt::If { condition, .. } => note(condition),
         Stmt::Repeat(r) => note(&r.until),
+        Stmt::Intrin(c) => read.extend(c.views.iter().map(|v| v.buffer)),
         Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
     }
 }

@@ -153,7 +153,7 @@ impl Shaper<'_> {
                 }
                 Stmt::Block(_) => 1,
                 Stmt::Let { .. } | Stmt::Alloc(_) => 0,
-                Stmt::Repeat(_) => return None,
+                Stmt::Repeat(_) | Stmt::Intrin(_) => return None,
             };
             sum = sum.checked_add(runs)?;
         }

@@ -22,6 +22,11 @@ impl Piece {
                 }
                 Stmt::If { condition, .. } => vec![condition],
                 Stmt::Repeat(r) => vec![&r.until],
+                Stmt::Intrin(c) => {
+                    used.extend(c.params().map(|v| v.buffer));
+                    written.extend(c.results().map(|v| v.buffer));
+                    vec![]
+                }
                 Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => vec![],
             };
             for e in exprs {

@@ -46,7 +46,7 @@ use rfactor::Rfactor;
 use std::fmt;
 use tcc_ir::diag::{Code, Diagnostic, Diagnostics};
 use tcc_ir::graph::Module;
-use tcc_ir::kernel::{Kernel, renumbered, verify};
+use tcc_ir::kernel::{Kernel, Stmt, renumbered, verify, visit_stmts};
 use tcc_ir::schedule::{Directive, Permission, Primitive, Schedule};
 use thiserror::Error;
 use tile::Tiles;
@@ -95,6 +95,7 @@ fn first_mistake(kernel: &Kernel, schedule: &Schedule) -> Option<ScheduleError> 
 
 fn step(k: &mut Kernel, d: &Directive) -> Result<(), Refusal> {
     allowed(d)?;
+    sees_all(k, d)?;
     match &d.primitive {
         Primitive::Split { target, factor, tail, outer, inner } => {
             split::split(k, target, *factor, *tail, (outer, inner))
@@ -153,6 +154,23 @@ fn allowed(d: &Directive) -> Result<(), Refusal> {
         Some(Permission::Unsafe) if !reorders => Err(Refusal::Unsafe(name)),
         Some(Permission::Reassociate) if !combines => Err(Refusal::Reassociate(name)),
         Some(Permission::Unsafe | Permission::Reassociate) | None => Ok(()),
+    }
+}
+
+/// Refuses what moves or copies buffers where an intrinsic, into which it does not look, may use
+/// them.
+fn sees_all(k: &Kernel, d: &Directive) -> Result<(), Refusal> {
+    let mut called = None;
+    visit_stmts(&k.body, &mut |s| {
+        if let Stmt::Intrin(c) = s {
+            called.get_or_insert(c.intrinsic.name.clone());
+        }
+    });
+    match called {
+        Some(intrinsic) if !d.primitive.is_about_loops() => {
+            Err(Refusal::Intrinsic { directive: d.primitive.name(), intrinsic })
+        }
+        _ => Ok(()),
     }
 }
 

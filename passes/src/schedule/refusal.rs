@@ -48,6 +48,16 @@ pub enum Refusal {
     /// The buffer is the caller's.
     #[error("`{0}` is passed by the caller; only what the kernel allocates can change")]
     Argument(String),
+    /// An intrinsic may use what the directive changes.
+    #[error(
+        "`{directive}` does not look into the intrinsic `{intrinsic}`; put it before `tensorize`"
+    )]
+    Intrinsic {
+        /// The directive.
+        directive: &'static str,
+        /// The intrinsic.
+        intrinsic: String,
+    },
     /// The block is not in the loop.
     #[error("block `{block}` is not inside of loop `{target}`")]
     NotInside {

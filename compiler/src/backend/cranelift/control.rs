@@ -34,6 +34,7 @@ impl<'k> KernelCx<'k, '_> {
             }
             Stmt::Alloc(_) => {}
             Stmt::Repeat(r) => self.repeat(r),
+            Stmt::Intrin(c) => self.intrinsic(c),
         }
     }
 
@@ -340,7 +341,11 @@ pub(super) fn has_loops(body: &[Stmt]) -> bool {
         found |= match s {
             Stmt::For(f) => f.lo.as_constant().is_none() || f.hi.as_constant().is_none(),
             Stmt::Repeat(_) => true,
-            Stmt::Block(_) | Stmt::If { .. } | Stmt::Let { .. } | Stmt::Alloc(_) => false,
+            Stmt::Block(_)
+            | Stmt::If { .. }
+            | Stmt::Let { .. }
+            | Stmt::Alloc(_)
+            | Stmt::Intrin(_) => false,
         };
     });
     found

@@ -31,6 +31,8 @@ pub(super) struct KernelCx<'k, 'u> {
     pub(super) block: Option<&'k Block>,
     /// Memory that reads out of bounds look at.
     pub(super) dummy: Option<StackSlot>,
+    /// Memory for the arguments of intrinsics.
+    pub(super) call: Option<StackSlot>,
     /// Address of the `ErrorRecord`, and of the flag that cancels the call.
     error: Value,
     pub(super) cancel: Value,
@@ -86,6 +88,7 @@ pub(super) fn build<'k>(
         picked: None,
         block: None,
         dummy: None,
+        call: None,
         error,
         cancel,
         nest: kernel.parallel_nest().map_or(Vec::new(), |n| n.loops),

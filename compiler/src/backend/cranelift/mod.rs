@@ -12,6 +12,7 @@ mod convert;
 mod emit;
 mod expansion;
 mod int;
+mod intrinsic;
 pub(crate) mod isa;
 mod kernel;
 mod lanes;

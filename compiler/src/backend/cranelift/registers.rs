@@ -83,6 +83,12 @@ impl KernelCx<'_, '_> {
             }
         });
         let mut fixed = true;
+        // An intrinsic gets an address.
+        visit_stmts(&self.kernel.body, &mut |s| {
+            if let Stmt::Intrin(c) = s {
+                fixed &= c.views.iter().all(|v| v.buffer != t);
+            }
+        });
         visit_blocks(&self.kernel.body, &mut |b| {
             let at = |i: &IntExpr| {
                 i.substitute(&|s| match s {

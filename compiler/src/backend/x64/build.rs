@@ -166,7 +166,7 @@ impl<'k> Builder<'k> {
                 }
                 Stmt::Repeat(r) => self.find_vector_buffers(&r.body, lane),
                 Stmt::Block(b) => self.note_vector_buffers(b, lane),
-                Stmt::Let { .. } | Stmt::Alloc(_) => {}
+                Stmt::Let { .. } | Stmt::Alloc(_) | Stmt::Intrin(_) => {}
             }
         }
     }
@@ -260,6 +260,7 @@ impl<'k> Builder<'k> {
             }
             Stmt::Alloc(t) => self.alloc(*t),
             Stmt::Repeat(_) => Err("it repeats until a condition holds".to_owned()),
+            Stmt::Intrin(c) => Err(format!("it calls the intrinsic `{}`", c.intrinsic.name)),
         }
     }
 
