@@ -201,7 +201,9 @@ fn stages_print_and_costs_count() {
     assert!(f.text(Stage::Clif).unwrap().contains("function"));
     assert!(!f.text(Stage::Asm).unwrap().is_empty());
     let cost = f.cost(&[("M", 10), ("K", 20), ("N", 30)]).unwrap();
-    assert_eq!(cost.flops(), 2.0 * 10.0 * 20.0 * 30.0);
+    // What is done: rows of a tile behind the last row of the matrix are computed as well.
+    let least = 2.0 * 10.0 * 20.0 * 30.0;
+    assert!((least..=1.5 * least).contains(&cost.flops()), "{}", cost.flops());
     // Each tensor once at least, and once more for panels or for the columns behind whole vectors.
     let once = 8.0 * (10.0 * 20.0 + 20.0 * 30.0 + 10.0 * 30.0);
     assert!((once..=2.0 * once).contains(&cost.bytes()), "{}", cost.bytes());

@@ -545,7 +545,8 @@ impl IntExpr {
                 });
             if present && !quotient.poisoned {
                 let remainder = IntExpr::atom(Atom::Mod(parts.clone())) * IntExpr::constant(k);
-                let rest = self - quotient - remainder;
+                // Between the two subtractions the same remainder would be joined again.
+                let rest = self.add_unjoined(-quotient).add_unjoined(-remainder);
                 return rest + x * &IntExpr::constant(k);
             }
         }

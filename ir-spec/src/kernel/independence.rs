@@ -4,7 +4,7 @@
 //! wrote themselves. Two accesses are of different elements if on some axis they have the same
 //! subscript, and different iterations give it different values whatever the loops inside do.
 
-use super::regions::{is_private, reads};
+use super::regions::reads;
 use super::{Block, For, Kernel, Repeat, Stmt, visit_blocks, visit_stmts};
 use crate::int::{Facts, IntExpr, Symbol, bounds};
 use crate::scalar::Subscript;
@@ -82,7 +82,7 @@ pub(super) fn dependences(kernel: &Kernel, f: &For, around: &Around<'_>) -> Vec<
     }
     for (t, position) in scope.reads() {
         let mut written = writes.iter().filter(|(u, _)| *u == t);
-        if !written.all(|(_, w)| is_private(kernel, t) || scope.apart(w, &position)) {
+        if !written.all(|(_, w)| scope.apart(w, &position)) {
             problems.push(format!(
                 "an iteration of a `{}` loop may read what another wrote to `{}`",
                 f.kind.name(),

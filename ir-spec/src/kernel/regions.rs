@@ -1,6 +1,6 @@
 //! What a block reads and writes, and the kinds of its variables, inferred from its accesses.
 
-use super::{Block, Kernel, Scope};
+use super::Block;
 use crate::scalar::Subscript;
 use crate::{TensorId, VarId};
 
@@ -64,9 +64,4 @@ pub fn kinds(b: &Block) -> Vec<(VarId, IterKind)> {
             (*v, if alone { IterKind::Spatial } else { IterKind::Opaque })
         })
         .collect()
-}
-
-/// True if the buffer belongs to one point of the loops around its allocation: registers and lets.
-pub(crate) fn is_private(k: &Kernel, t: TensorId) -> bool {
-    k.buffers.get(t).is_some_and(|b| matches!(b.scope, Scope::Register | Scope::Let))
 }

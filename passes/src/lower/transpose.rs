@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! for ... { for uo in U/16 { for vo in V/16 {
-//!     for r in 16 unroll { for c in 16 vectorize { t[r, c] = X[.., u = 16*uo + c, v = 16*vo + r] } }
+//!     for r in 16 unroll { for c in 16 vectorize {
+//!         t[r, c] = X[.., u = 16*uo + c, v = 16*vo + r] } }
 //!     for c in 16 unroll { for r in 16 vectorize { Y[.., v = 16*vo + r] = f(t[r, c]) } }
 //! } } }
 //! ```
