@@ -2,10 +2,14 @@
 
 use cranelift_entity::PrimaryMap;
 use fastrand::Rng;
+use std::sync::{Arc, OnceLock};
 use tcc_ir::int::IntExpr;
+use tcc_ir::intrinsic::Intrinsic;
 use tcc_ir::kernel::{Axis, Kernel, Scope, Stmt, visit_blocks, visit_stmts};
+use tcc_ir::library;
 use tcc_ir::schedule::{Directive, Fill, Layout, Permission, Primitive, Schedule, Tail};
 use tcc_ir::{TensorId, VarId};
+use tcc_passes::schedule::apply;
 
 /// What directives can name.
 struct Names {
@@ -89,22 +93,50 @@ pub fn directive(rng: &mut Rng, k: &Kernel, trial: usize) -> Option<Directive> {
     let target = names.loops.get(at)?.clone();
     let primitive = match rng.u8(0..20) {
         0..=10 => of_block(rng, k, &names, trial)?,
-        _ => of_loops(rng, &names, (at, target), trial),
+        _ => of_loops(rng, k, &names, (at, target), trial),
     };
     let word = primitive.name();
-    let may_reorder = matches!(word, "reorder" | "tile" | "rfactor");
+    let may_reorder = matches!(word, "reorder" | "tile" | "rfactor" | "tensorize");
     let permission = (may_reorder && rng.bool()).then_some(Permission::Reassociate);
     Some(Directive { primitive, permission, span: Default::default() })
 }
 
-fn of_loops(rng: &mut Rng, names: &Names, (at, target): (usize, String), n: usize) -> Primitive {
+/// With an intrinsic that the loop can become, if there is one.
+fn tensorize(rng: &mut Rng, k: &Kernel, target: String) -> Primitive {
+    let all = intrinsics();
+    let made = |intrinsic: &Arc<Intrinsic>| {
+        let (target, intrinsic) = (target.clone(), intrinsic.clone());
+        Primitive::Tensorize { target, intrinsic }
+    };
+    let becomes = |p: &Primitive| {
+        let d = Directive { primitive: p.clone(), permission: None, span: Default::default() };
+        apply(k, &Schedule { kernel: k.name.clone(), directives: vec![d] }).is_ok()
+    };
+    let legal = all.iter().map(made).find(becomes);
+    legal.unwrap_or_else(|| made(&all[rng.usize(..all.len())]))
+}
+
+/// Intrinsics that kernels of the suites can become.
+fn intrinsics() -> &'static [Arc<Intrinsic>] {
+    static ALL: OnceLock<Vec<Arc<Intrinsic>>> = OnceLock::new();
+    let names = ["transpose_f32", "exp_f32", "sub_f32", "gemm_f32_4x4"];
+    ALL.get_or_init(|| names.map(|n| Arc::new(library::intrinsic(n).unwrap())).into())
+}
+
+fn of_loops(
+    rng: &mut Rng,
+    k: &Kernel,
+    names: &Names,
+    (at, target): (usize, String),
+    n: usize,
+) -> Primitive {
     let some = |rng: &mut Rng| {
         let mut some = names.loops.get(at..).unwrap_or(&[]).to_vec();
         some.truncate(rng.usize(2..4));
         some
     };
     let small = one_of(rng, &names.small).unwrap_or_else(|| target.clone());
-    match rng.u8(0..11) {
+    match rng.u8(0..12) {
         0..=2 => Primitive::Split {
             outer: format!("{target}_a{n}"),
             inner: format!("{target}_b{n}"),
@@ -134,6 +166,7 @@ fn of_loops(rng: &mut Rng, names: &Names, (at, target): (usize, String), n: usiz
         7 => Primitive::Unroll(small),
         8 => Primitive::Vectorize(small),
         9 => Primitive::Parallel(target),
+        10 => tensorize(rng, k, target),
         _ => Primitive::Bind { target, axis: Axis::ALL[rng.usize(..Axis::ALL.len())] },
     }
 }

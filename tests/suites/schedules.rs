@@ -199,6 +199,14 @@ kernel chain(A: f16[N]) -> (C: f16[N], D: f16[N]) {
     }
 }
 
+kernel turn(A: f32[N,M]) -> (C: f32[M,N]) {
+    for i in N { for j in M {
+        block t(n = i, m = j) {
+            C[m,n] = A[n,m]
+        }
+    } }
+}
+
 kernel gather(I: i32[N], A: f32[9,M]) -> (C: f32[N,M]) {
     alloc T: f32[N,M] @local
     for i in N { for j in M {
@@ -500,7 +508,8 @@ fn compiled(k: &Kernel, sizes: &[i64], arguments: &[Tensor<f64>]) -> Vec<Tensor<
 fn compiled_schedules_agree_with_their_kernels() {
     let module = kernels();
     // The others read what their results hold, or have several.
-    let names = ["matmul", "fused", "stencil", "scan", "relu", "blur", "softmax", "gather", "conv"];
+    let names =
+        ["matmul", "fused", "stencil", "scan", "relu", "blur", "softmax", "turn", "gather", "conv"];
     let mut rng = Rng::with_seed(11);
     let mut all = Applied::new();
     for name in names {
