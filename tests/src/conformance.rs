@@ -108,11 +108,9 @@ fn strides(shape: &[usize], layout: Layout) -> (Vec<i64>, usize) {
     let row_major = || (0..shape.len()).rev().collect::<Vec<_>>();
     let order = if layout == Layout::Columns { (0..shape.len()).collect() } else { row_major() };
     for (k, axis) in order.into_iter().enumerate() {
-        next *= match (layout, k) {
-            (Layout::Backward, _) => 2,
-            (Layout::Rows, 1) => 1,
-            _ => 1,
-        };
+        if layout == Layout::Backward {
+            next *= 2;
+        }
         strides[axis] = next;
         next *= shape[axis].max(1) as i64;
         if layout == Layout::Rows && k == 0 {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
 
-use tcc::{Compilation, Compiler, Executable, Image, TensorView};
+use tcc::{CallOptions, Compilation, Compiler, Executable, Image, TensorView, TensorViewMut};
 use tcc_ir::kernel::Kernel;
 use tcc_ir::span::Sources;
 use tcc_ir::text::read_module;
@@ -55,6 +55,28 @@ fn compiled_calls_find_their_arguments() {
             assert_eq!(got[0].as_slice::<f32>().unwrap(), want);
         }
     }
+}
+
+// spec: I2
+#[test]
+fn what_a_condition_says_of_gaps_holds_in_the_code() {
+    let function = "fn copy(X: f32[M,N]) -> (Y: f32[M,N]) { Y[m,n] = X[m,n] }";
+    let kernel = "
+        kernel copy(X: f32[M,N] strides(?, ?)) -> (Y: f32[M,N] strides(?, ?)) {
+            if contiguous(Y) {
+                intrin pack_f32(X[m, n | m in M, n in N]) -> Y[m, n | m in M, n in N]
+            } else {
+                for i in M { for j in N { block (m = i, n = j) { Y[m,n] = -X[m,n] } } }
+            }
+        }";
+    let f = Executable::from_compilation(with_kernel(Compiler::host(), function, kernel)).unwrap();
+    let x = [1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let inputs = [TensorView::from_slice(&x, &[2, 3]).unwrap()];
+    assert_eq!(f.run(&inputs).unwrap()[0].as_slice::<f32>().unwrap(), x);
+    let mut memory = [0.0f32; 6];
+    let mut turned = [TensorViewMut::strided(&mut memory, &[2, 3], &[1, 2], 0).unwrap()];
+    f.run_into(&inputs, &mut turned, &CallOptions::default()).unwrap();
+    assert_eq!(memory, [-1.0, -4.0, -2.0, -5.0, -3.0, -6.0]);
 }
 
 // spec: D19
