@@ -8,7 +8,7 @@ use tcc_ir::span::Sources;
 use tcc_ir::text::{print_module, read_module};
 use tcc_passes::pipeline::{self, Pipeline};
 use tcc_tests::programs::DEFAULT;
-use tcc_tests::{random, random_text};
+use tcc_tests::{directives, random, random_text};
 
 fn golden_texts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tir");
