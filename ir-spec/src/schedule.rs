@@ -72,8 +72,8 @@ pub enum Primitive {
         /// Name of the one loop.
         fused: String,
     },
-    /// `io, jo, ii, ji = tile(i, j, 14, 32, tail=guard)`: nested loops become loops over tiles around
-    /// loops over the elements of a tile.
+    /// `io, jo, ii, ji = tile(i, j, 14, 32, tail=guard)`: nested loops become loops over tiles
+    /// around loops over the elements of a tile.
     Tile {
         /// The loops.
         targets: Vec<String>,
@@ -93,7 +93,8 @@ pub enum Primitive {
         /// The loop.
         target: String,
     },
-    /// `reverse_compute_at(b, i)`: a block uses what an iteration of an earlier loop makes, inside of it.
+    /// `reverse_compute_at(b, i)`: a block uses what an iteration of an earlier loop makes, inside
+    /// of it.
     ReverseComputeAt {
         /// The block.
         block: String,
@@ -104,7 +105,8 @@ pub enum Primitive {
     Inline(String),
     /// `reverse_inline(b)`: what a block makes of another one's elements is made where those are.
     ReverseInline(String),
-    /// `Bc = cache_read(mm, B, at=jo, scope=local)`: a block reads a copy of what it reads of a buffer.
+    /// `Bc = cache_read(mm, B, at=jo, scope=local)`: a block reads a copy of what it reads of a
+    /// buffer.
     CacheRead {
         /// The block.
         block: String,
@@ -117,7 +119,8 @@ pub enum Primitive {
         /// Name of the copy, and of the block that makes it.
         cache: String,
     },
-    /// `Cc = cache_write(mm, at=jo, scope=register)`: what a block writes is copied to its place later.
+    /// `Cc = cache_write(mm, at=jo, scope=register)`: what a block writes is copied to its place
+    /// later.
     CacheWrite {
         /// The block.
         block: String,
@@ -144,8 +147,8 @@ pub enum Primitive {
         /// Name of the block that does what the `init` did.
         start: String,
     },
-    /// `P = rfactor(sum, ki, at=i, scope=local)`: a reduction keeps a result for each iteration of a
-    /// loop, and joins them at the end.
+    /// `P = rfactor(sum, ki, at=i, scope=local)`: a reduction keeps a result for each iteration of
+    /// a loop, and joins them at the end.
     Rfactor {
         /// The block.
         block: String,

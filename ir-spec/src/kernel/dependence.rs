@@ -4,8 +4,8 @@
 //! dependent. [`Accesses::open_loops`] says in which loops the two iterations may differ. Equal
 //! positions are equations between subscripts, axis by axis. What follows from them is collected:
 //! what surrounds the loops is *known* to be the same on both sides; a variable, quotient or
-//! remainder is if some subscript steps by more than everything unknown in it spreads; and `x` is if
-//! `x/d` and `x % d` are. Loops whose variable is not known are *open*.
+//! remainder is if some subscript steps by more than everything unknown in it spreads; and `x` is
+//! if `x/d` and `x % d` are. Loops whose variable is not known are *open*.
 
 use super::{Block, Kernel, Scope, Stmt, Update, visit_stmts};
 use crate::int::{Atom, Facts, IntExpr, Symbol, bounds};

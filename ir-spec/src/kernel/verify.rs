@@ -3,8 +3,8 @@
 //! Rules (SPEC.md, K): ids are in range, ranks and types fit; a block mentions its own variables
 //! only, its bindings those of the loops around it; loop bounds are not negative; every affine
 //! access is in bounds for every iteration that the loops run, or has a default; the iterations of
-//! `vectorize`, `parallel` and `bind` loops are independent; vectorized and unrolled extents, and the
-//! shapes of register buffers, are constants. [`verify_lowered`] adds what a back end needs: no
+//! `vectorize`, `parallel` and `bind` loops are independent; vectorized and unrolled extents, and
+//! the shapes of register buffers, are constants. [`verify_lowered`] adds what a back end needs: no
 //! `init` is left.
 
 use super::dependence::{Access, Accesses, Range};

@@ -1,5 +1,6 @@
-//! `bind(i, workgroup.x)`: the iterations of a loop are those of an axis of a grid of processors. The
-//! verifier proves that they do not depend on each other; where there is no grid they run in order.
+//! `bind(i, workgroup.x)`: the iterations of a loop are those of an axis of a grid of processors.
+//! The verifier proves that they do not depend on each other; where there is no grid they run in
+//! order.
 
 use super::address::{Address, Path};
 use super::nest::{find, loop_of};

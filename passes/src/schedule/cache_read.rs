@@ -1,5 +1,5 @@
-//! `Bc = cache_read(mm, B, at=jo, scope=local)`: what a block reads of a buffer is copied to another
-//! one first.
+//! `Bc = cache_read(mm, B, at=jo, scope=local)`: what a block reads of a buffer is copied to
+//! another one first.
 //!
 //! ```text
 //! for jo in J { for k in K { for ji in 8 { block mm(n = 8*jo + ji, r = k) { .. B[r,n] .. } } } }

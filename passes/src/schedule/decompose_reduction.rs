@@ -1,5 +1,5 @@
-//! `start = decompose_reduction(mm, k)`: the `init` of a reduction becomes a block of its own before
-//! a loop.
+//! `start = decompose_reduction(mm, k)`: the `init` of a reduction becomes a block of its own
+//! before a loop.
 //!
 //! ```text
 //! for k in K { for j in N { block mm(n = j, r = k) { init C[n] = 0   C[n] += A[r] * B[r,n] } } }
@@ -230,7 +230,8 @@ fn first_of_all(
     Err(Refusal::LateInit { block: b.name.clone() })
 }
 
-/// Refuses if something else in the loop accesses the buffer, or changes what `init` and guard read.
+/// Refuses if something else in the loop accesses the buffer, or changes what `init` and guard
+/// read.
 fn undisturbed(k: &Kernel, b: &Block, v: VarId, init: &Expr) -> Result<(), Refusal> {
     let Some(f) = super::nest::loop_of(&k.body, v) else { return Ok(()) };
     let sizes = declared(k);

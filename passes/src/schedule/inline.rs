@@ -8,10 +8,10 @@
 //! for j in N { block use(b = j) { Y[b] = 2*X[b] + 1 } }
 //! ```
 //!
-//! Legal if the kernel allocates what the block writes, and the block assigns all of it, alone in its
-//! loops, one for each axis; all reads stand behind, at positions that do not depend on data; and
-//! what the block reads is not written from there on. A read with a default keeps it. Elements of
-//! f16 and bf16 keep their rounding.
+//! Legal if the kernel allocates what the block writes, and the block assigns all of it, alone in
+//! its loops, one for each axis; all reads stand behind, at positions that do not depend on data;
+//! and what the block reads is not written from there on. A read with a default keeps it. Elements
+//! of f16 and bf16 keep their rounding.
 
 use super::address::Address;
 use super::compute_at::is_complete;

@@ -17,11 +17,11 @@
 //! for C_pad_out_0 in M { for C_pad_out_1 in N { .. C[i0,i1] = C_pad[i0,i1] .. } }
 //! ```
 //!
-//! Legal if the block stands alone in its loops, without conditions; the padded variables are bound to
-//! loops from 0 on; each stands alone on an axis of the buffers, as long as the loop where it is
-//! written; and nothing that the block computes can fail. A variable that the block reduces over may
-//! be padded if what it adds is the unit: a product of reads that are all filled with zero, into a
-//! sum that begins with zero; or a read that is filled with the unit of another reduction.
+//! Legal if the block stands alone in its loops, without conditions; the padded variables are bound
+//! to loops from 0 on; each stands alone on an axis of the buffers, as long as the loop where it is
+//! written; and nothing that the block computes can fail. A variable that the block reduces over
+//! may be padded if what it adds is the unit: a product of reads that are all filled with zero,
+//! into a sum that begins with zero; or a read that is filled with the unit of another reduction.
 
 use super::address::Address;
 use super::cache::{Direction, Part, transfer};

@@ -2,7 +2,9 @@
 //! end.
 //!
 //! ```text
-//! for jo in (N + 7)/8 { for ji in 8 { if 8*jo + ji < N { block sum(n = 8*jo + ji) { T[n] = .. } } } }
+//! for jo in (N + 7)/8 {
+//!     for ji in 8 { if 8*jo + ji < N { block sum(n = 8*jo + ji) { T[n] = .. } } }
+//! }
 //! for i in N { block relu(a = i) { Y[a] = max(T[a], 0) } }
 //! // reverse_compute_at(relu, jo)
 //! for jo in (N + 7)/8 {
@@ -11,11 +13,12 @@
 //! }
 //! ```
 //!
-//! Legal if each element that the block reads of what the loop makes is made in one iteration of the
-//! loop and of those around it, all of an iteration's part is, and the parts together are all that
-//! the block reads; the block stands alone in its loops, behind the loop; and nothing in between
-//! accesses what it writes, or writes what else it reads. So each of its iterations runs once, when
-//! what it reads has its final value. What the kernel allocates for this shrinks as by `compute_at`.
+//! Legal if each element that the block reads of what the loop makes is made in one iteration of
+//! the loop and of those around it, all of an iteration's part is, and the parts together are all
+//! that the block reads; the block stands alone in its loops, behind the loop; and nothing in
+//! between accesses what it writes, or writes what else it reads. So each of its iterations runs
+//! once, when what it reads has its final value. What the kernel allocates for this shrinks as by
+//! `compute_at`.
 
 use super::address::{Address, Path, add_range, assume};
 use super::anchor::Anchor;

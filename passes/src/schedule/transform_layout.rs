@@ -1,5 +1,5 @@
-//! `transform_layout(T[i,j], T[j/8,i,j % 8])`: the element at a position of a buffer lies at another
-//! one.
+//! `transform_layout(T[i,j], T[j/8,i,j % 8])`: the element at a position of a buffer lies at
+//! another one.
 //!
 //! ```text
 //! alloc T: f32[M,N] @local
