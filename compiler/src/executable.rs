@@ -1,7 +1,8 @@
 //! Compiled functions in this process.
 
 use crate::driver::{Compilation, Cost, Stage};
-use crate::{Bound, CallOptions, Error, Tensor, TensorSpec, TensorView, TensorViewMut};
+use crate::{Bound, CallOptions, Error, Executor, Tensor, TensorSpec, TensorView, TensorViewMut};
+use std::sync::Arc;
 
 /// A compiled function. One executable serves all sizes that satisfy the function's facts, from any
 /// number of threads at once.
@@ -32,6 +33,14 @@ impl Executable {
     /// The back end does not support a construct, or memory cannot be made executable.
     pub fn from_compilation(compilation: Compilation) -> Result<Executable, Error> {
         Ok(Executable { inner: compilation.jit()?, compilation })
+    }
+
+    /// Has calls run on these threads instead of those of the process, [`Threads::global`].
+    ///
+    /// [`Threads::global`]: crate::Threads::global
+    #[must_use]
+    pub fn with_executor(self, executor: Arc<dyn Executor>) -> Executable {
+        Executable { inner: self.inner.with_executor(executor), ..self }
     }
 
     /// The function's name.

@@ -28,8 +28,13 @@ impl JitCode {
         let failed = |message: String| BackendError::Codegen { kernel: "the JIT".into(), message };
         let mut builder = JITBuilder::new(cranelift_module::default_libcall_names())
             .map_err(|e| failed(e.to_string()))?;
-        for import in [Import::FmaF32, Import::FmaF64] {
-            builder.symbol(symbol(import), tcc_runtime::import_address(import) as *const u8);
+        let imports = [("fmaf", Import::FmaF32), ("fma", Import::FmaF64)];
+        let intrinsics = code.symbols.iter().zip(0..);
+        let intrinsics = intrinsics.map(|(symbol, k)| (symbol.as_str(), Import::Intrinsic(k)));
+        for (symbol, import) in imports.into_iter().chain(intrinsics) {
+            let address = tcc_runtime::import_address(import, &code.symbols);
+            let address = address.map_err(|_| BackendError::Intrinsic(symbol.to_owned()))?;
+            builder.symbol(symbol, address as *const u8);
         }
         let mut module = JITModule::new(builder);
         match fill(&mut module, code) {
@@ -70,14 +75,6 @@ impl Code for JitCode {
     }
 }
 
-/// The name of an import among the symbols of an object file.
-pub(crate) fn symbol(import: Import) -> &'static str {
-    match import {
-        Import::FmaF32 => "fmaf",
-        Import::FmaF64 => "fma",
-    }
-}
-
 fn fill(module: &mut JITModule, code: &ObjectCode) -> Result<Vec<FuncId>, String> {
     let ids = define(module, code, Linkage::Local)?;
     module.finalize_definitions().map_err(|e| e.to_string())?;
@@ -94,6 +91,13 @@ pub(crate) fn define(
     kernel.params.push(AbiParam::new(module.isa().pointer_type()));
     kernel.returns.push(AbiParam::new(types::I32));
     let inner = Signature::new(CallConv::Fast);
+    let mut intrinsics = Vec::new();
+    for symbol in &code.symbols {
+        let mut signature = Signature::new(module.isa().default_call_conv());
+        signature.params.extend((0..3).map(|_| AbiParam::new(module.isa().pointer_type())));
+        let id = module.declare_function(symbol, Linkage::Import, &signature);
+        intrinsics.push(id.map_err(|e| e.to_string())?);
+    }
     let mut ids = Vec::new();
     for (k, f) in code.functions.iter().enumerate() {
         let (linkage, signature) =
@@ -113,10 +117,8 @@ pub(crate) fn define(
                     RelocKind::Arm64Call => Reloc::Arm64Call,
                 },
                 name: match r.target {
-                    RelocTarget::Text(k) => {
-                        let id = ids.get(k as usize).map_or(0, |id| id.as_u32());
-                        ModuleRelocTarget::user(0, id)
-                    }
+                    RelocTarget::Text(k) => function(&ids, k),
+                    RelocTarget::Import(Import::Intrinsic(k)) => function(&intrinsics, k),
                     RelocTarget::Import(Import::FmaF32) => {
                         ModuleRelocTarget::LibCall(LibCall::FmaF32)
                     }
@@ -133,4 +135,8 @@ pub(crate) fn define(
             .map_err(|e| e.to_string())?;
     }
     Ok(ids)
+}
+
+fn function(ids: &[FuncId], k: u32) -> ModuleRelocTarget {
+    ModuleRelocTarget::user(0, ids.get(k as usize).map_or(0, |id| id.as_u32()))
 }

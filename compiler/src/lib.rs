@@ -33,8 +33,8 @@ pub use interpreter::Interpreter;
 pub use tcc_abi::{DType, Image, TensorRole, TensorSpec};
 pub use tcc_passes::cost::KernelCost;
 pub use tcc_runtime::{
-    Bound, Budget, CallOptions, Complex32, Complex64, Element, LoadError, RunError, Tensor,
-    TensorError, TensorView, TensorViewMut,
+    Bound, Budget, CallOptions, Complex32, Complex64, Element, Executor, LoadError, RunError,
+    Tensor, TensorError, TensorView, TensorViewMut, Threads,
 };
 
 /// Compiles the last function of a text for this machine.

@@ -7,6 +7,7 @@ pub mod eval;
 pub mod graph;
 mod ids;
 pub mod int;
+pub mod intrinsic;
 pub mod kernel;
 pub mod library;
 pub mod program;

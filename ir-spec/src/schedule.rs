@@ -2,10 +2,12 @@
 
 use crate::VarId;
 use crate::int::{IntExpr, Symbol, SymbolNames, display};
+use crate::intrinsic::Intrinsic;
 use crate::kernel::{Axis, Scope};
 use crate::span::Span;
 use cranelift_entity::PrimaryMap;
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 /// Directives for a kernel, applied in order.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -201,6 +203,13 @@ pub enum Primitive {
         /// How many copies there are at once.
         depth: i64,
     },
+    /// `tensorize(i, f)`: a loop becomes a call of an intrinsic.
+    Tensorize {
+        /// The loop.
+        target: String,
+        /// The intrinsic.
+        intrinsic: Arc<Intrinsic>,
+    },
     /// `bind(i, workgroup.x)`: iterations are those of an axis of a grid of processors.
     Bind {
         /// The loop.
@@ -304,7 +313,7 @@ impl Tail {
 
 impl Primitive {
     /// The names of all primitives.
-    pub const NAMES: [&str; 21] = [
+    pub const NAMES: [&str; 22] = [
         "split",
         "fuse",
         "tile",
@@ -326,6 +335,7 @@ impl Primitive {
         "pad",
         "pipeline",
         "bind",
+        "tensorize",
     ];
 
     /// The word in the text.
@@ -352,7 +362,24 @@ impl Primitive {
             Primitive::Pad { .. } => "pad",
             Primitive::Pipeline { .. } => "pipeline",
             Primitive::Bind { .. } => "bind",
+            Primitive::Tensorize { .. } => "tensorize",
         }
+    }
+
+    /// True if it changes loops alone, and no buffer.
+    pub fn is_about_loops(&self) -> bool {
+        matches!(
+            self,
+            Primitive::Split { .. }
+                | Primitive::Fuse { .. }
+                | Primitive::Tile { .. }
+                | Primitive::Reorder(_)
+                | Primitive::Unroll(_)
+                | Primitive::Vectorize(_)
+                | Primitive::Parallel(_)
+                | Primitive::Bind { .. }
+                | Primitive::Tensorize { .. }
+        )
     }
 
     /// Names of what it makes.
@@ -380,7 +407,8 @@ impl Primitive {
             | Primitive::TransformLayout { .. }
             | Primitive::Pad { .. }
             | Primitive::Pipeline { .. }
-            | Primitive::Bind { .. } => vec![],
+            | Primitive::Bind { .. }
+            | Primitive::Tensorize { .. } => vec![],
         }
     }
 }
@@ -436,6 +464,9 @@ impl fmt::Display for Primitive {
                 write!(f, "pipeline({target}, {block}, depth={depth})")
             }
             Primitive::Bind { target, axis } => write!(f, "bind({target}, {})", axis.name()),
+            Primitive::Tensorize { target, intrinsic } => {
+                write!(f, "tensorize({target}, {})", intrinsic.name)
+            }
             Primitive::DecomposeReduction { block, target, .. } => {
                 write!(f, "decompose_reduction({block}, {target})")
             }

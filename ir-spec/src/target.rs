@@ -27,12 +27,29 @@ pub const FEATURES: &[Levels] = &[
     (
         "x86_64",
         &[
-            "sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx", "avx2", "fma", "bmi1", "bmi2",
-            "lzcnt", "f16c", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl",
+            "sse3",
+            "ssse3",
+            "sse4.1",
+            "sse4.2",
+            "popcnt",
+            "avx",
+            "avx2",
+            "fma",
+            "bmi1",
+            "bmi2",
+            "lzcnt",
+            "f16c",
+            "avx512f",
+            "avx512bw",
+            "avx512cd",
+            "avx512dq",
+            "avx512vl",
+            "avx512vnni",
+            "avx512bf16",
         ],
         &[("x86_64-v2", 5), ("x86_64-v3", 12), ("x86_64-v4", 17)],
     ),
-    ("aarch64", &["lse", "fp16"], &[("aarch64", 0)]),
+    ("aarch64", &["neon", "lse", "fp16"], &[("aarch64", 1)]),
 ];
 
 /// Why a text names no target.
@@ -66,11 +83,13 @@ impl Target {
         let known = levels(architecture).map_or(&[][..], |(_, all, _)| all);
         let features: Vec<String> =
             known.iter().filter(|f| have.contains(f)).map(|f| (*f).to_owned()).collect();
+        let wide = ["avx512f", "avx512bw", "avx512dq", "avx512vl", "fma", "bmi2"];
+        let wide = wide.iter().all(|f| features.iter().any(|x| x == f));
         Target {
             fma: architecture == "aarch64" || features.iter().any(|f| f == "fma"),
             architecture: architecture.to_owned(),
             features,
-            vector_bytes: 16,
+            vector_bytes: if wide { 64 } else { 16 },
         }
     }
 }

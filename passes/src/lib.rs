@@ -9,6 +9,7 @@ pub mod cost;
 pub mod graph;
 pub mod lower;
 pub mod memory_plan;
+pub mod parallelize;
 pub mod pass;
 pub mod pipeline;
 pub mod plan;

@@ -5,6 +5,7 @@ use crate::graph::{
     widen_accumulators,
 };
 use crate::lower::{LowerOptions, lower};
+use crate::parallelize::parallelize;
 use crate::plan::Strategy;
 use indexmap::IndexMap;
 use std::fmt;
@@ -31,6 +32,8 @@ pub enum Run {
     Graph(fn(&mut Module, &Settings) -> Changed),
     /// From the graph level to programs and kernels.
     Lower,
+    /// Kernels, and the programs that call them.
+    Kernels(fn(&mut Module) -> Changed),
     /// Applies the module's schedules to its kernels.
     Schedule,
 }
@@ -90,6 +93,12 @@ pub const PASSES: &[Pass] = &[
         about: "makes programs and kernels of functions",
         options: &[("strided", &["false", "true"]), ("vectorize", &["true", "false"])],
         run: Run::Lower,
+    },
+    Pass {
+        name: "parallelize",
+        about: "shapes kernels so that threads can share their iterations",
+        options: &[],
+        run: Run::Kernels(parallelize),
     },
     Pass {
         name: "schedule",

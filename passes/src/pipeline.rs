@@ -28,6 +28,7 @@ pub const DEFAULT: &[&str] = &[
     "cse",
     "dce",
     "lower",
+    "parallelize",
 ];
 
 /// Passes in order.
@@ -173,13 +174,18 @@ fn apply(
                     lower::add_guards(program, facts);
                 }
             }
-            for k in next.kernels.values() {
-                kernel::verify_lowered(k).map_err(|d| findings(&d))?;
-            }
-            for p in next.programs.values() {
-                program::verify(p, &next.kernels).map_err(|d| findings(&d))?;
+            if verify {
+                verify_kernels(&next)?;
             }
             Ok((next, Changed(true)))
+        }
+        Run::Kernels(pass) => {
+            let mut next = module.clone();
+            let changed = pass(&mut next);
+            if verify {
+                verify_kernels(&next)?;
+            }
+            Ok((next, changed))
         }
         Run::Schedule => {
             let next = apply_all(module).map_err(|d| findings(&d))?;
@@ -187,6 +193,17 @@ fn apply(
             Ok((next, Changed(changed)))
         }
     }
+}
+
+/// Kernels are ready for a back end, and programs call them as they are declared.
+fn verify_kernels(module: &Module) -> Result<(), (Code, String)> {
+    for k in module.kernels.values() {
+        kernel::verify_lowered(k).map_err(|d| findings(&d))?;
+    }
+    for p in module.programs.values() {
+        program::verify(p, &module.kernels).map_err(|d| findings(&d))?;
+    }
+    Ok(())
 }
 
 /// What the verifier found; a program that only outgrew a limit in a pass, or a schedule that is

@@ -95,6 +95,9 @@ pub enum LoadError {
     /// The machine lacks a feature that the code uses.
     #[error("the image uses the CPU feature `{0}`, which this machine lacks")]
     Feature(String),
+    /// The code calls an intrinsic that this runtime does not have.
+    #[error("the image calls the intrinsic `{0}`, which this runtime has not for this machine")]
+    Symbol(String),
     /// The system refuses executable memory.
     #[error("no executable memory: {0}")]
     Map(#[source] std::io::Error),

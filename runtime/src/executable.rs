@@ -1,22 +1,32 @@
 //! Executables: checks at the call, memory, kernels in order.
 
+use crate::call::{Call, Failure};
 use crate::loader::{Code, MappedCode};
-use crate::pool::Pool;
-use crate::resolve::{Extents, Given, Resolved, extents, resolve};
+use crate::place::Place;
+use crate::plan::{Plan, Plans};
+use crate::pool::{Arena, Pool};
+use crate::resolve::{Given, check_types};
 use crate::tensor::{byte_count, is_dense};
+use crate::threads::{Executor, Threads};
 use crate::watch::Watch;
 use crate::{LoadError, RunError, Tensor, TensorView, TensorViewMut};
 use smallvec::SmallVec;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tcc_abi::{
-    Argument, ErrorRecord, Image, KernelCall, SizeSource, Status, TensorRole, TensorSpec,
-};
+use tcc_abi::{Argument, ErrorRecord, Image, SizeSource, Status, TensorRole, TensorSpec};
+
+/// The tensors of a call.
+type Places = SmallVec<[Place; 4]>;
 
 /// A compiled function.
 pub struct Executable {
     image: Image,
     code: Box<dyn Code>,
     pool: Pool,
+    plans: Plans,
+    /// Whose threads help; without one those of the process.
+    executor: Option<Arc<dyn Executor>>,
 }
 
 /// What a call may take; nothing is limited by default.
@@ -35,26 +45,15 @@ pub struct CallOptions<'a> {
     pub sizes: &'a [(&'a str, i64)],
     /// What the call may take.
     pub budget: Budget,
+    /// How many threads may work on the call, the caller's included; without a number as many as
+    /// the executor has, which is one for each core. Results are the same to the bit for all.
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// An executable with its `param` inputs.
 pub struct Bound<'e, 'p> {
     executable: &'e Executable,
     params: Vec<Option<TensorView<'p>>>,
-}
-
-/// A tensor as kernels see it.
-struct Place {
-    start: *mut u8,
-    /// 1 if row-major without gaps, then the strides.
-    strides: SmallVec<[i64; 7]>,
-}
-
-impl Place {
-    fn new(start: *mut u8, shape: &[usize], strides: &[i64]) -> Place {
-        let dense = i64::from(is_dense(shape, strides));
-        Place { start, strides: std::iter::once(dense).chain(strides.iter().copied()).collect() }
-    }
 }
 
 impl Executable {
@@ -72,11 +71,26 @@ impl Executable {
                 Argument::Output(k) => (*k as usize) < image.outputs.len(),
                 Argument::Buffer(k) => (*k as usize) < image.buffers.len(),
             });
-            if !fits || code.kernel(step.kernel as usize).is_none() {
+            let conditions = step.when.iter().flat_map(|c| &c.arguments);
+            let known = conditions.into_iter().all(|k| (*k as usize) < step.arguments.len());
+            if !fits || !known || code.kernel(step.kernel as usize).is_none() {
                 return Err(LoadError::Damaged("a call names what the image does not hold"));
             }
         }
-        Ok(Executable { image, code, pool: Pool::default() })
+        Ok(Executable {
+            image,
+            code,
+            pool: Pool::default(),
+            plans: Plans::default(),
+            executor: None,
+        })
+    }
+
+    /// Has calls run on these threads instead of those of the process, [`Threads::global`].
+    #[must_use]
+    pub fn with_executor(mut self, executor: Arc<dyn Executor>) -> Executable {
+        self.executor = Some(executor);
+        self
     }
 
     /// The function's name.
@@ -121,39 +135,38 @@ impl Executable {
         options: &CallOptions<'_>,
     ) -> Result<Vec<Tensor>, RunError> {
         self.expect_inputs(inputs.len(), &|_| true)?;
-        let started = Instant::now();
+        let started = Started::now(options);
         for (spec, v) in self.image.inputs.iter().zip(inputs) {
             check_layout(spec, v.shape(), v.strides())?;
         }
         let given: SmallVec<[Given<'_>; 8]> =
             inputs.iter().map(|v| (v.dtype(), v.shape())).collect();
-        let resolved = resolve(&self.image, &given, options.sizes)?;
-        let shapes = self.output_shapes(&resolved)?;
-        let mut needed = resolved.arena as u64;
-        for (spec, shape) in self.image.outputs.iter().zip(&shapes) {
-            needed += byte_count(spec.dtype, shape)? as u64;
+        let plan = self.plan(&given, options)?;
+        let mut needed = plan.memory(self.threads(options)) as u64;
+        for (spec, shape) in self.image.outputs.iter().zip(&plan.outputs) {
+            needed = needed.saturating_add(byte_count(spec.dtype, shape)? as u64);
         }
         for (_, v) in self.inouts(inputs) {
-            needed += byte_count(v.dtype(), v.shape())? as u64;
+            needed = needed.saturating_add(byte_count(v.dtype(), v.shape())? as u64);
         }
         check_memory(needed, options.budget)?;
-        let mut results = Vec::with_capacity(shapes.len());
-        for (spec, shape) in self.image.outputs.iter().zip(&shapes) {
+        let mut results = Vec::with_capacity(plan.outputs.len());
+        for (spec, shape) in self.image.outputs.iter().zip(&plan.outputs) {
             results.push(Tensor::zeros(spec.dtype, shape)?);
         }
         let mut updated = Vec::new();
         for (_, v) in self.inouts(inputs) {
             updated.push(v.to_tensor()?);
         }
-        let mut sources = inputs.iter().map(place).collect::<Vec<_>>();
+        let mut sources: Places = inputs.iter().map(Place::read).collect();
         for ((k, _), t) in self.inouts(inputs).zip(&mut updated) {
             if let Some(slot) = sources.get_mut(k) {
-                *slot = place_mut(&mut t.view_mut());
+                *slot = Place::written(&mut t.view_mut());
             }
         }
-        let targets: Vec<Place> =
-            results.iter_mut().map(|t| place_mut(&mut t.view_mut())).collect();
-        self.execute(&resolved, &sources, &targets, options.budget, started)?;
+        let targets: Places =
+            results.iter_mut().map(|t| Place::written(&mut t.view_mut())).collect();
+        self.execute(&plan, (&sources, &targets), options, &started)?;
         results.append(&mut updated);
         Ok(results)
     }
@@ -166,7 +179,7 @@ impl Executable {
         outputs: &mut [TensorViewMut<'_>],
         options: &CallOptions<'_>,
     ) -> Result<(), RunError> {
-        let started = Instant::now();
+        let started = Started::now(options);
         let is_inout = |s: &&TensorSpec| s.role == TensorRole::Inout;
         self.expect_inputs(inputs.len(), &|s| s.role != TensorRole::Inout)?;
         let results = self.image.outputs.len();
@@ -181,7 +194,7 @@ impl Executable {
         for (spec, v) in self.image.outputs.iter().zip(targets.iter()) {
             check_layout(spec, v.shape(), v.strides())?;
         }
-        let resolved = {
+        let plan = {
             let mut given: SmallVec<[Given<'_>; 8]> = SmallVec::new();
             let (mut reads, mut updates) = (inputs.iter(), updated.iter());
             for spec in &self.image.inputs {
@@ -191,40 +204,29 @@ impl Executable {
                     given.extend(reads.next().map(|v| (v.dtype(), v.shape())));
                 }
             }
-            resolve(&self.image, &given, options.sizes)?
+            self.plan(&given, options)?
         };
         for ((spec, view), shape) in
-            self.image.outputs.iter().zip(targets.iter()).zip(self.output_shapes(&resolved)?)
+            self.image.outputs.iter().zip(targets.iter()).zip(&plan.outputs)
         {
-            if view.dtype() != spec.dtype || view.shape() != shape.as_slice() {
-                return Err(RunError::Shape(format!(
-                    "the result `{}` is {}{:?}, expected {}[{}] = {shape:?}",
-                    spec.name,
-                    view.dtype(),
-                    view.shape(),
-                    spec.dtype,
-                    spec.shape_text.join(", ")
-                )));
-            }
+            check_target(spec, view, shape)?;
         }
-        check_memory(resolved.arena as u64, options.budget)?;
+        check_memory(plan.memory(self.threads(options)) as u64, options.budget)?;
         let (mut reads, mut updates) = (inputs.iter(), updated.iter_mut());
-        let mut sources = Vec::with_capacity(self.image.inputs.len());
+        let mut sources = Places::new();
         for spec in &self.image.inputs {
             if spec.role == TensorRole::Inout {
                 if let Some(v) = updates.next() {
                     check_layout(spec, v.shape(), v.strides())?;
-                    sources.push(place_mut(v));
+                    sources.push(Place::written(v));
                 }
-            } else {
-                if let Some(v) = reads.next() {
-                    check_layout(spec, v.shape(), v.strides())?;
-                    sources.push(place(v));
-                }
+            } else if let Some(v) = reads.next() {
+                check_layout(spec, v.shape(), v.strides())?;
+                sources.push(Place::read(v));
             }
         }
-        let targets: Vec<Place> = targets.iter_mut().map(place_mut).collect();
-        self.execute(&resolved, &sources, &targets, options.budget, started)
+        let targets: Places = targets.iter_mut().map(Place::written).collect();
+        self.execute(&plan, (&sources, &targets), options, &started)
     }
 
     /// Fixes the `param` inputs by name; a run then takes the others.
@@ -268,24 +270,29 @@ impl Executable {
         found: usize,
         wanted: &dyn Fn(&TensorSpec) -> bool,
     ) -> Result<(), RunError> {
-        let names: Vec<String> = self
-            .image
-            .inputs
-            .iter()
-            .filter(|s| wanted(s))
-            .map(|s| format!("`{}`", s.name))
-            .collect();
-        if names.len() == found {
+        let wanted_inputs = || self.image.inputs.iter().filter(|s| wanted(s));
+        if wanted_inputs().count() == found {
             return Ok(());
         }
+        let names: Vec<String> = wanted_inputs().map(|s| format!("`{}`", s.name)).collect();
         let plural = if names.len() == 1 { "" } else { "s" };
         let list =
             if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
         Err(RunError::Arity { expected: format!("{} input{plural}{list}", names.len()), found })
     }
 
-    fn output_shapes(&self, resolved: &Resolved) -> Result<Vec<Extents>, RunError> {
-        self.image.outputs.iter().map(|spec| extents(spec, &resolved.sizes)).collect()
+    fn plan(&self, given: &[Given<'_>], options: &CallOptions<'_>) -> Result<Arc<Plan>, RunError> {
+        check_types(&self.image, given)?;
+        self.plans.get(&self.image, given, options.sizes)
+    }
+
+    fn executor(&self) -> &dyn Executor {
+        self.executor.as_deref().unwrap_or_else(|| &**Threads::global())
+    }
+
+    /// How many threads may work on a call.
+    fn threads(&self, options: &CallOptions<'_>) -> usize {
+        options.threads.map_or_else(|| self.executor().threads(), NonZeroUsize::get).max(1)
     }
 
     fn inouts<'v, 'a>(
@@ -298,63 +305,37 @@ impl Executable {
 
     fn execute(
         &self,
-        resolved: &Resolved,
-        inputs: &[Place],
-        outputs: &[Place],
-        budget: Budget,
-        started: Instant,
+        plan: &Plan,
+        (inputs, outputs): (&[Place], &[Place]),
+        options: &CallOptions<'_>,
+        started: &Started,
     ) -> Result<(), RunError> {
-        let mut arena = self.pool.take(resolved.arena)?;
-        let base = arena.start();
-        let buffers: Vec<Place> = resolved
-            .offsets
-            .iter()
-            .map(|offset| Place { start: base.wrapping_add(*offset), strides: SmallVec::new() })
-            .collect();
-        let watch = Watch::new(budget.time);
-        let late = |limit: &Duration| started.elapsed() > *limit;
-        let mut error = ErrorRecord::default();
-        let mut pointers: SmallVec<[*mut u8; 8]> = SmallVec::new();
-        let mut strides: SmallVec<[*const i64; 8]> = SmallVec::new();
-        for step in &self.image.steps {
-            if let Some(limit) = budget.time.filter(late) {
-                return Err(RunError::Time(limit));
-            }
-            pointers.clear();
-            strides.clear();
-            for a in &step.arguments {
-                let place = match a {
-                    Argument::Input(k) => inputs.get(*k as usize),
-                    Argument::Output(k) => outputs.get(*k as usize),
-                    Argument::Buffer(k) => buffers.get(*k as usize),
-                };
-                let Some(place) = place else { continue };
-                pointers.push(place.start);
-                strides.push(place.strides.as_ptr());
-            }
-            let call = KernelCall {
-                buffers: pointers.as_ptr(),
-                strides: strides.as_ptr(),
-                sizes: resolved.sizes.as_ptr(),
-                error: &raw mut error,
-                cancel: watch.flag(),
-            };
-            let Some(kernel) = self.code.kernel(step.kernel as usize) else { continue };
-            // SAFETY: every step was checked at loading to name existing tensors; each has the
-            // element type and shape that the kernel was compiled for, because the shapes agree
-            // with the signature at these sizes; the kernel stays within them (proved at
-            // compilation or checked by its code); `error` and `cancel` outlive the call.
-            let status = unsafe { kernel(&raw const call) };
-            self.outcome(status, &error, budget)?;
+        let threads = self.threads(options);
+        let bytes = plan.memory(threads);
+        let mut memory = if bytes == 0 { None } else { Some(self.pool.take(bytes)?) };
+        let watch = options.budget.time.map(Watch::new);
+        let call = Call {
+            code: &*self.code,
+            plan,
+            inputs,
+            outputs,
+            memory: memory.as_mut().map_or(std::ptr::null_mut(), Arena::start),
+            cancel: watch.as_ref().map_or_else(Watch::never, Watch::flag),
+            threads,
+            executor: self.executor(),
+        };
+        for (step, sized) in self.image.steps.iter().zip(&plan.steps) {
+            started.check()?;
+            call.step(step, sized).map_err(|f| self.explain(&f, options.budget))?;
         }
         Ok(())
     }
 
-    fn outcome(&self, status: i32, e: &ErrorRecord, budget: Budget) -> Result<(), RunError> {
+    fn explain(&self, failure: &Failure, budget: Budget) -> RunError {
+        let e = &failure.record;
         let site = self.image.sites.get(e.site as usize);
         let what = site.map_or("a kernel", |s| s.what.as_str());
-        match Status::from_code(status) {
-            Some(Status::Ok) => Ok(()),
+        match Status::from_code(failure.status) {
             Some(Status::Index) => {
                 let mut message =
                     format!("subscript {} of {what} is not in 0..{}", e.value, e.bound);
@@ -365,16 +346,18 @@ impl Executable {
                     let before = if k == 0 { ", at" } else { "," };
                     message.push_str(&format!("{before} {name} = {value}"));
                 }
-                Err(RunError::Index(message))
+                RunError::Index(message)
             }
             Some(Status::Diverge) => {
-                Err(RunError::Diverge(format!("the fixpoint of {what} did not converge")))
+                RunError::Diverge(format!("the fixpoint of {what} did not converge"))
             }
             Some(Status::Division) => {
-                Err(RunError::Division(format!("an integer is divided by zero in {what}")))
+                RunError::Division(format!("an integer is divided by zero in {what}"))
             }
-            Some(Status::Cancelled) => Err(RunError::Time(budget.time.unwrap_or_default())),
-            None => Err(RunError::Damaged(format!("a kernel answered {status}"))),
+            Some(Status::Cancelled) => RunError::Time(budget.time.unwrap_or_default()),
+            Some(Status::Ok) | None => {
+                RunError::Damaged(format!("a kernel answered {}", failure.status))
+            }
         }
     }
 }
@@ -398,14 +381,59 @@ impl Bound<'_, '_> {
             self.params.iter().filter_map(|p| p.clone().or_else(|| rest.next())).collect();
         self.executable.run_with(&all, options)
     }
+
+    /// Runs into the caller's memory on the inputs that are neither `param` nor `inout`, in order;
+    /// `outputs` are as for [`Executable::run_into`].
+    pub fn run_into(
+        &self,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [TensorViewMut<'_>],
+        options: &CallOptions<'_>,
+    ) -> Result<(), RunError> {
+        let given = |s: &TensorSpec| !matches!(s.role, TensorRole::Param | TensorRole::Inout);
+        self.executable.expect_inputs(inputs.len(), &given)?;
+        let mut rest = inputs.iter().cloned();
+        let read = self.executable.image.inputs.iter().zip(&self.params);
+        let read = read.filter(|(s, _)| s.role != TensorRole::Inout);
+        let all: SmallVec<[TensorView<'_>; 4]> =
+            read.filter_map(|(_, p)| p.clone().or_else(|| rest.next())).collect();
+        self.executable.run_into(&all, outputs, options)
+    }
 }
 
-fn place(v: &TensorView<'_>) -> Place {
-    Place::new(v.start().cast_mut(), v.shape(), v.strides())
+/// When a call with a time limit began.
+struct Started(Option<(Instant, Duration)>);
+
+impl Started {
+    fn now(options: &CallOptions<'_>) -> Started {
+        Started(options.budget.time.map(|limit| (Instant::now(), limit)))
+    }
+
+    fn check(&self) -> Result<(), RunError> {
+        match self.0 {
+            Some((began, limit)) if began.elapsed() > limit => Err(RunError::Time(limit)),
+            _ => Ok(()),
+        }
+    }
 }
 
-fn place_mut(v: &mut TensorViewMut<'_>) -> Place {
-    Place::new(v.start(), v.shape(), v.strides())
+/// The caller's memory for a result has its element type and shape.
+fn check_target(
+    spec: &TensorSpec,
+    view: &TensorViewMut<'_>,
+    shape: &[usize],
+) -> Result<(), RunError> {
+    if view.dtype() == spec.dtype && view.shape() == shape {
+        return Ok(());
+    }
+    Err(RunError::Shape(format!(
+        "the result `{}` is {}{:?}, expected {}[{}] = {shape:?}",
+        spec.name,
+        view.dtype(),
+        view.shape(),
+        spec.dtype,
+        spec.shape_text.join(", ")
+    )))
 }
 
 /// Code that was not compiled for strides gets row-major memory only.

@@ -9,16 +9,8 @@ use tcc_abi::{DType, Image, SizeError, SizeExpr, SizeOp, SizeSource, TensorSpec}
 /// What a call is given: element type and shape of an input.
 pub(crate) type Given<'a> = (DType, &'a [usize]);
 
-/// A call's numbers.
-#[derive(Debug)]
-pub(crate) struct Resolved {
-    /// The value of each size.
-    pub(crate) sizes: Vec<i64>,
-    /// Byte offset of each buffer in the arena.
-    pub(crate) offsets: Vec<usize>,
-    /// Bytes of the arena.
-    pub(crate) arena: usize,
-}
+/// Sizes given by name.
+pub(crate) type Named<'a> = &'a [(&'a str, i64)];
 
 /// A shape at a call.
 pub(crate) type Extents = SmallVec<[usize; 6]>;
@@ -31,14 +23,8 @@ struct Resolver<'a> {
     origins: Vec<Option<(usize, usize)>>,
 }
 
-/// Finds the sizes and checks shapes, types and facts.
-pub(crate) fn resolve(
-    image: &Image,
-    given: &[Given<'_>],
-    named: &[(&str, i64)],
-) -> Result<Resolved, RunError> {
-    let count = image.sizes.len();
-    let mut r = Resolver { image, given, values: vec![0; count], origins: vec![None; count] };
+/// Inputs must have the declared element types and ranks.
+pub(crate) fn check_types(image: &Image, given: &[Given<'_>]) -> Result<(), RunError> {
     for (spec, (dtype, shape)) in image.inputs.iter().zip(given) {
         if spec.dtype != *dtype || spec.shape.len() != shape.len() {
             return Err(RunError::Shape(format!(
@@ -48,11 +34,22 @@ pub(crate) fn resolve(
             )));
         }
     }
+    Ok(())
+}
+
+/// Finds the sizes and checks shapes and facts; types were checked.
+pub(crate) fn resolve(
+    image: &Image,
+    given: &[Given<'_>],
+    named: Named<'_>,
+) -> Result<Vec<i64>, RunError> {
+    let count = image.sizes.len();
+    let mut r = Resolver { image, given, values: vec![0; count], origins: vec![None; count] };
     let known = r.named(named)?;
     r.sources(&known)?;
     r.shapes()?;
     r.facts()?;
-    r.buffers()
+    Ok(r.values)
 }
 
 /// An input or result as its declaration.
@@ -61,7 +58,7 @@ fn declared(spec: &TensorSpec) -> String {
 }
 
 impl Resolver<'_> {
-    fn named(&mut self, named: &[(&str, i64)]) -> Result<Vec<bool>, RunError> {
+    fn named(&mut self, named: Named<'_>) -> Result<Vec<bool>, RunError> {
         let mut known = vec![false; self.values.len()];
         for (name, value) in named {
             let Some(k) = self.image.sizes.iter().position(|n| n == name) else {
@@ -198,20 +195,6 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn buffers(self) -> Result<Resolved, RunError> {
-        let mut offsets = Vec::with_capacity(self.image.buffers.len());
-        let mut arena = 0usize;
-        for b in &self.image.buffers {
-            let (offset, bytes) = (self.eval(&b.offset)?, self.eval(&b.bytes)?);
-            let (Ok(offset), Ok(bytes)) = (usize::try_from(offset), usize::try_from(bytes)) else {
-                return Err(RunError::Damaged(format!("`{}` has a negative place", b.name)));
-            };
-            arena = arena.max(offset + bytes);
-            offsets.push(offset);
-        }
-        Ok(Resolved { sizes: self.values, offsets, arena })
-    }
-
     fn extents(&self, spec: &TensorSpec) -> Result<Extents, RunError> {
         extents(spec, &self.values)
     }
@@ -225,7 +208,7 @@ impl Resolver<'_> {
     }
 }
 
-fn eval(e: &SizeExpr, values: &[i64]) -> Result<i64, RunError> {
+pub(crate) fn eval(e: &SizeExpr, values: &[i64]) -> Result<i64, RunError> {
     e.eval(values).map_err(|error| match error {
         SizeError::Malformed => RunError::Damaged(error.to_string()),
         SizeError::TooLarge | SizeError::DivisionByZero => RunError::Limit(error.to_string()),

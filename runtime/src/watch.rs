@@ -17,23 +17,27 @@ struct Shared {
 }
 
 impl Watch {
-    /// A flag that rises after `limit`, or never. If no thread can be had, the flag never rises;
-    /// the time between kernels is still checked by the caller.
-    pub(crate) fn new(limit: Option<Duration>) -> Watch {
-        let shared = Arc::new(Shared::default());
-        if let Some(limit) = limit {
-            let shared = Arc::clone(&shared);
-            let wait = move || {
-                let done = shared.done.lock().unwrap_or_else(PoisonError::into_inner);
-                let waited = shared.changed.wait_timeout_while(done, limit, |done| !*done);
-                let (done, _) = waited.unwrap_or_else(PoisonError::into_inner);
-                if !*done {
-                    shared.flag.store(1, Ordering::Relaxed);
-                }
-            };
-            let _ = std::thread::Builder::new().name("tcc-deadline".into()).spawn(wait);
-        }
-        Watch { shared }
+    /// A flag that rises after `limit`. If no thread can be had, it never does; the time between
+    /// kernels is still checked by the caller.
+    pub(crate) fn new(limit: Duration) -> Watch {
+        let watch = Watch { shared: Arc::default() };
+        let shared = Arc::clone(&watch.shared);
+        let wait = move || {
+            let done = shared.done.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = shared.changed.wait_timeout_while(done, limit, |done| !*done);
+            let (done, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !*done {
+                shared.flag.store(1, Ordering::Relaxed);
+            }
+        };
+        let _ = std::thread::Builder::new().name("tcc-deadline".into()).spawn(wait);
+        watch
+    }
+
+    /// A flag that never rises.
+    pub(crate) fn never() -> *const u32 {
+        static NEVER: AtomicU32 = AtomicU32::new(0);
+        NEVER.as_ptr()
     }
 
     /// What kernels poll.

@@ -1,7 +1,10 @@
 //! Golden programs: inputs and expected results as flat lists, computed elsewhere.
 
 use serde_json::Value as Json;
+use std::path::Path;
 use tcc_abi::{DType, Scalar};
+use tcc_ir::eval::{Machine, Tensor, Tensors};
+use tcc_ir::graph::Function;
 
 /// A tensor as stored in a golden file: shape and elements as (real, imaginary) pairs.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +61,30 @@ fn tensor(v: &Json) -> GoldenTensor {
         numbers(&v["data"]).into_iter().map(|x| (x, 0.0)).collect()
     };
     GoldenTensor { shape, elements }
+}
+
+impl Golden {
+    /// The inputs as parameters of their function.
+    pub fn tensors(&self, f: &Function) -> Tensors<f64> {
+        let tensor = |(name, t): &(String, GoldenTensor)| {
+            let id = f.tensor_by_name(name).expect("golden inputs are parameters");
+            let dtype = f.tensors[id].dtype;
+            (name.clone(), Tensor::from_scalars(&Machine, dtype, &t.shape, &t.scalars(dtype)))
+        };
+        self.inputs.iter().map(tensor).collect()
+    }
+}
+
+/// The programs of `data/tir`: name, text and data of each.
+pub fn programs() -> Vec<(String, String, Golden)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tir");
+    let text = std::fs::read_to_string(root.join("golden.json")).unwrap();
+    let golden: Json = serde_json::from_str(&text).unwrap();
+    let program = |(name, entry): (&String, &Json)| {
+        let text = std::fs::read_to_string(root.join(format!("{name}.tir"))).unwrap();
+        (name.clone(), text, read(entry))
+    };
+    golden.as_object().unwrap().iter().map(program).collect()
 }
 
 /// Reads one program's entry of a golden file.

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
 
+pub mod conformance;
 pub mod differential;
 pub mod directives;
+pub mod expansion_source;
 pub mod filetest;
 pub mod generate;
 pub mod golden;

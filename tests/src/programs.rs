@@ -1,8 +1,10 @@
 //! Running programs the ways that suites compare.
 
-use tcc::{CallOptions, Compiler, Error, Executable};
+use tcc::{CallOptions, Compilation, Compiler, Error, Executable};
+use tcc_abi::{Estimate, EstimateTerm};
 use tcc_ir::eval::{Expansions, Machine, Stop, Tensor, Tensors, bind_sizes, run_program};
 use tcc_ir::graph::{Checked, Function, Module, Role};
+use tcc_ir::program::KernelCall;
 use tcc_ir::span::Sources;
 use tcc_ir::target::Target;
 pub use tcc_passes::pipeline::DEFAULT;
@@ -15,6 +17,14 @@ pub fn lower_default(checked: &Checked<'_>) -> Module {
     let target: Target = "x86_64-v3".parse().unwrap();
     pipeline::run(checked, &pipeline, &target, true, &mut |_| {})
         .unwrap_or_else(|e| panic!("{}", e.reproducer()))
+}
+
+/// Has a function's program call one kernel of the module, with all inputs and results in order,
+/// instead of the kernels that it was lowered to.
+pub fn call_kernel(lowered: &mut Module, function: &str, kernel: &str) {
+    let p = &mut lowered.programs[function];
+    let (arguments, results) = (p.params.clone(), p.results.clone());
+    p.calls = vec![KernelCall { kernel: kernel.to_owned(), arguments, results }];
 }
 
 /// Runs one function's kernels by the interpreter of the loop-nest level.
@@ -32,15 +42,17 @@ pub fn run_kernels(
     run_program(program, &lowered.kernels, inputs, &sizes, &mut Expansions::default())
 }
 
-/// Lowers a module with the default passes and runs one function's kernels by the interpreter of
-/// the loop-nest level.
+/// Lowers a module with the default passes and runs one function's kernels, or the kernel `by`, by
+/// the interpreter of the loop-nest level.
 pub fn run_lowered(
     checked: &Checked<'_>,
-    f: &Function,
+    (f, by): Entry<'_>,
     inputs: &Tensors<f64>,
     sizes: &[(&str, i64)],
 ) -> Result<Tensors<f64>, Stop> {
-    run_kernels(&lower_default(checked), f, inputs, sizes)
+    let mut lowered = lower_default(checked);
+    by.into_iter().for_each(|kernel| call_kernel(&mut lowered, &f.name, kernel));
+    run_kernels(&lowered, f, inputs, sizes)
 }
 
 /// The elements as (real, imaginary) pairs.
@@ -48,11 +60,26 @@ pub fn parts(t: &Tensor<f64>) -> Vec<(f64, f64)> {
     t.to_scalars(&Machine).iter().map(|s| s.to_parts()).collect()
 }
 
-/// Compiles one function of a checked module for this machine.
-pub fn compile(checked: &Checked<'_>, f: &Function) -> Result<Executable, Error> {
+/// A function, and the kernel of the text that does its work, if that is not the compiler's task.
+pub type Entry<'a> = (&'a Function, Option<&'a str>);
+
+/// Lowers one function of a checked module for this machine.
+pub fn lower(checked: &Checked<'_>, (f, by): Entry<'_>) -> Result<Compilation, Error> {
     let compiler = Compiler::host().function(&f.name).verify_each(true);
-    let compilation = compiler.lower_module(checked.module().clone(), Sources::default())?;
-    Executable::from_compilation(compilation)
+    let lowered = compiler.lower_module(checked.module().clone(), Sources::default())?;
+    Ok(match by {
+        None => lowered,
+        Some(kernel) => lowered.map_lowered(|m| call_kernel(m, &f.name, kernel)),
+    })
+}
+
+/// Loads code that shares every nest out, however little work it is.
+pub fn eager(compilation: &Compilation) -> Result<tcc_runtime::Executable, Error> {
+    let mut image = compilation.image()?;
+    for nest in image.steps.iter_mut().filter_map(|s| s.parallel.as_mut()) {
+        nest.work = Estimate(vec![EstimateTerm { factor: 1e9, sizes: vec![] }]);
+    }
+    Ok(tcc_runtime::Executable::load(image)?)
 }
 
 /// The parameters of a function among `inputs`, in order, as memory.
@@ -110,25 +137,24 @@ fn result_names(f: &Function) -> Vec<String> {
 /// Runs a function by the JIT.
 pub fn run_jit(
     checked: &Checked<'_>,
-    f: &Function,
+    entry: Entry<'_>,
     inputs: &Tensors<f64>,
     sizes: &[(&str, i64)],
 ) -> Result<Tensors<f64>, String> {
-    let executable = compile(checked, f).map_err(|e| e.to_string())?;
-    run_compiled(&|views, options| executable.run_with(views, options), f, inputs, sizes)
+    let executable = lower(checked, entry).and_then(Executable::from_compilation);
+    let executable = executable.map_err(|e| e.to_string())?;
+    run_compiled(&|views, options| executable.run_with(views, options), entry.0, inputs, sizes)
 }
 
 /// Runs a function from an image that went through bytes.
 pub fn run_image(
     checked: &Checked<'_>,
-    f: &Function,
+    entry: Entry<'_>,
     inputs: &Tensors<f64>,
     sizes: &[(&str, i64)],
 ) -> Result<Tensors<f64>, String> {
-    let compiler = Compiler::host().function(&f.name);
-    let compilation = compiler.lower_module(checked.module().clone(), Sources::default());
-    let image = compilation.and_then(|c| c.image()).map_err(|e| e.to_string())?;
+    let image = lower(checked, entry).and_then(|c| c.image()).map_err(|e| e.to_string())?;
     let image = tcc::Image::from_bytes(&image.to_bytes()).map_err(|e| e.to_string())?;
     let executable = tcc_runtime::Executable::load(image).map_err(|e| e.to_string())?;
-    run_compiled(&|views, options| Ok(executable.run_with(views, options)?), f, inputs, sizes)
+    run_compiled(&|views, options| Ok(executable.run_with(views, options)?), entry.0, inputs, sizes)
 }

@@ -5,12 +5,16 @@
 
 use cranelift_entity::PrimaryMap;
 use fastrand::Rng;
+use std::sync::{Arc, OnceLock};
 use tcc_abi::{DType, Scalar};
 use tcc_ir::graph::{Fact, Role, Size};
 use tcc_ir::int::IntExpr;
+use tcc_ir::intrinsic::Intrinsic;
 use tcc_ir::kernel::{
-    Block, Buffer, For, Kernel, LoopKind, Repeat, Scope, Stmt, Store, Update, canonical,
+    Block, Buffer, For, IntrinsicCall, Kernel, LoopKind, Repeat, Scope, Stmt, Store, Update, View,
+    canonical,
 };
+use tcc_ir::library;
 use tcc_ir::program::{Guard, KernelCall, Program, ProgramBuffer};
 use tcc_ir::scalar::{Comparison, Expr, Func, Read, Reducer, Subscript};
 use tcc_ir::{SizeId, TensorId, VarId};
@@ -65,6 +69,16 @@ struct Maker<'r> {
     loops: Vec<VarId>,
     /// Variables of the block, while one is made.
     own: Vec<VarId>,
+    /// Intrinsics of one parameter and one result along one axis.
+    strips: &'static [Arc<Intrinsic>],
+}
+
+fn strips() -> &'static [Arc<Intrinsic>] {
+    static STRIPS: OnceLock<Vec<Arc<Intrinsic>>> = OnceLock::new();
+    STRIPS.get_or_init(|| {
+        let plain = |i: &Intrinsic| i.name.starts_with("cast_") || i.name.starts_with("neg_");
+        library::intrinsics().filter(plain).map(Arc::new).collect()
+    })
 }
 
 fn size(name: &str) -> Size {
@@ -78,7 +92,15 @@ pub fn kernel(rng: &mut Rng, name: &str) -> Kernel {
         sizes.push(size(n));
     }
     let k = Kernel { name: name.to_owned(), sizes, ..Kernel::default() };
-    let mut m = Maker { rng, k, readable: vec![], writable: vec![], loops: vec![], own: vec![] };
+    let mut m = Maker {
+        rng,
+        k,
+        readable: vec![],
+        writable: vec![],
+        loops: vec![],
+        own: vec![],
+        strips: strips(),
+    };
     m.arguments();
     for _ in 0..m.rng.usize(..2) {
         let symbols = m.size_symbols();
@@ -203,8 +225,47 @@ impl Maker<'_> {
                 let must_converge = self.rng.bool();
                 Stmt::Repeat(Repeat { var, limit, until, must_converge, body })
             }
+            8 => self.intrinsic().unwrap_or_else(|| Stmt::Block(self.block())),
             _ => Stmt::Block(self.block()),
         }
+    }
+
+    /// The call of a strip on a few elements, if two buffers have its types.
+    fn intrinsic(&mut self) -> Option<Stmt> {
+        let axes = |k: &Kernel, t: TensorId| !k.buffers[t].shape.is_empty();
+        let result = one_of(self.rng, &self.writable.clone());
+        let others: Vec<TensorId> =
+            self.readable.iter().copied().filter(|t| *t != result && axes(&self.k, *t)).collect();
+        if others.is_empty() || !axes(&self.k, result) {
+            return None;
+        }
+        let param = one_of(self.rng, &others);
+        let fits = |i: &Intrinsic| {
+            let dtype = |k: &Kernel, t: Option<&TensorId>| t.map(|t| k.buffers[*t].dtype);
+            dtype(&i.kernel, i.kernel.params.first()) == dtype(&self.k, Some(&param))
+                && dtype(&i.kernel, i.kernel.results.first()) == dtype(&self.k, Some(&result))
+        };
+        let known: Vec<_> = self.strips.iter().filter(|i| fits(i)).cloned().collect();
+        let intrinsic =
+            (!known.is_empty()).then(|| known[self.rng.usize(..known.len())].clone())?;
+        let n = IntExpr::constant(self.rng.i64(0..4));
+        let views = [param, result].map(|t| self.view(t, &n)).into();
+        Some(Stmt::Intrin(IntrinsicCall { intrinsic, views }))
+    }
+
+    /// Elements from some position on along the first axis.
+    fn view(&mut self, buffer: TensorId, n: &IntExpr) -> View {
+        let axis = self.var();
+        let symbols = self.loop_symbols();
+        let rank = self.k.buffers[buffer].shape.len();
+        let start = |m: &mut Self| match m.rng.u8(..3) {
+            0 => int(m.rng, &symbols, 1),
+            _ => IntExpr::constant(0),
+        };
+        let subscripts = (0..rank)
+            .map(|k| if k == 0 { start(self) + IntExpr::from(axis) } else { start(self) })
+            .collect();
+        View { buffer, axes: vec![(axis, n.clone())], subscripts }
     }
 
     fn for_loop(&mut self, depth: usize) -> Stmt {

@@ -10,7 +10,8 @@
 //! // out Y: f32[1,3] = 0 0 2.5
 //! ```
 //!
-//! A run is `// run <function>`, lines `// size NAME = 4` and `// in NAME: TYPE[EXTENTS] =
+//! A run is `// run <function>`, or `// run <function> by <kernel>` for a kernel of the text that
+//! does the function's work; then lines `// size NAME = 4` and `// in NAME: TYPE[EXTENTS] =
 //! ELEMENTS`, and either `// out ...` for each result or `// error E-CODE`. Elements go on over
 //! lines that begin with `//` and four spaces. They are numbers, `inf`, `-inf`, `nan`, `true`,
 //! `false`, or `1-2.5i`.
@@ -34,6 +35,8 @@ pub struct Run {
     pub line: usize,
     /// The function that is called.
     pub function: String,
+    /// The kernel that is called instead of those that the function is lowered to.
+    pub kernel: Option<String>,
     /// Sizes that no input shows.
     pub sizes: Vec<(String, i64)>,
     /// Inputs by name.
@@ -92,13 +95,11 @@ pub fn parse(text: &str) -> Result<RunCases, CaseError> {
         let at = |message| CaseError { line, message };
         let (word, rest) = entry.split_once(' ').unwrap_or((&entry, ""));
         if word == "run" {
-            let function = rest.trim().to_owned();
-            if function.is_empty() {
-                return Err(at("expected `run <function>`".to_owned()));
-            }
+            let (function, kernel) = called(rest)
+                .ok_or_else(|| at("expected `run <function> [by <kernel>]`".to_owned()))?;
             let (sizes, inputs) = (Vec::new(), Vec::new());
             let outcome = Outcome::Outputs(Vec::new());
-            runs.push(Run { line, function, sizes, inputs, outcome });
+            runs.push(Run { line, function, kernel, sizes, inputs, outcome });
             continue;
         }
         let Some(run) = runs.last_mut() else { continue };
@@ -113,6 +114,16 @@ pub fn parse(text: &str) -> Result<RunCases, CaseError> {
         return Err(CaseError { line: text.lines().count(), message });
     }
     Ok(RunCases { text: text.to_owned(), runs })
+}
+
+/// Reads `f` or `f by k`.
+fn called(text: &str) -> Option<(String, Option<String>)> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words.as_slice() {
+        [f] => Some(((*f).to_owned(), None)),
+        [f, "by", k] => Some(((*f).to_owned(), Some((*k).to_owned()))),
+        _ => None,
+    }
 }
 
 /// Comment lines with their continuations joined, each with the number of its first line.
@@ -210,12 +221,13 @@ mod tests {
     #[test]
     fn reads_runs() {
         let text = "// test: run\nfn f() {\n}\n// run f\n// size N = 2\n// in X: c64[2] = 1-2i\n\
-                    //    1e-2+0.5i\n// out Y: bool = true\n// run f\n// error E-INDEX\n";
+                    //    1e-2+0.5i\n// out Y: bool = true\n// run f by k\n// error E-INDEX\n";
         let cases = parse(text).unwrap();
         let [a, b] = cases.runs.as_slice() else { panic!("two runs") };
         assert_eq!((a.line, a.function.as_str()), (4, "f"));
         assert_eq!(a.sizes, [("N".to_owned(), 2)]);
         assert_eq!(a.inputs[0].1.elements[1].to_parts(), (f64::from(0.01f32), 0.5));
+        assert_eq!((a.kernel.as_deref(), b.kernel.as_deref()), (None, Some("k")));
         assert_eq!(b.outcome, Outcome::Error("E-INDEX".to_owned()));
     }
 

@@ -4,26 +4,13 @@
 
 // spec: K5
 
-use serde_json::Value as Json;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
-use tcc_ir::eval::{Machine, Tensor, Tensors, interpret};
+use tcc_ir::eval::{Machine, Tensors, interpret};
 use tcc_ir::graph::{Checked, Function, check};
 use tcc_ir::span::Sources;
 use tcc_passes::pipeline::panic_text;
-use tcc_tests::golden::{Golden, read};
+use tcc_tests::golden::{Golden, programs};
 use tcc_tests::programs::{lower_default, parts, run_image, run_jit, run_kernels, run_lowered};
-
-fn inputs(f: &Function, g: &Golden) -> Tensors<f64> {
-    g.inputs
-        .iter()
-        .map(|(name, t)| {
-            let id = f.tensor_by_name(name).expect("golden inputs are parameters");
-            let dtype = f.tensors[id].dtype;
-            (name.clone(), Tensor::from_scalars(&Machine, dtype, &t.shape, &t.scalars(dtype)))
-        })
-        .collect()
-}
 
 /// Largest difference over the largest expected magnitude; NaN and infinities must match exactly.
 fn relative_error(got: &[(f64, f64)], want: &[(f64, f64)]) -> f64 {
@@ -40,28 +27,24 @@ type Engine = dyn Fn(&Checked<'_>, &Function, &Tensors<f64>, &[(&str, i64)]) -> 
 
 /// Runs every golden program through `engine` and compares.
 fn check_all(engine: &Engine) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/tir");
-    let golden: Json =
-        serde_json::from_str(&std::fs::read_to_string(root.join("golden.json")).unwrap()).unwrap();
+    let programs = programs();
     let mut failures = Vec::new();
-    for (name, entry) in golden.as_object().unwrap() {
-        let text = std::fs::read_to_string(root.join(format!("{name}.tir"))).unwrap();
-        let check = AssertUnwindSafe(|| check_one(name, &text, entry, engine));
+    for (name, text, golden) in &programs {
+        let check = AssertUnwindSafe(|| check_one(name, text, golden, engine));
         if let Err(panic) = catch_unwind(check) {
             failures.push(format!("{name}: {}", panic_text(&*panic)));
         }
     }
-    assert_eq!(golden.as_object().unwrap().len(), 23);
+    assert_eq!(programs.len(), 23);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-fn check_one(name: &str, text: &str, entry: &Json, engine: &Engine) {
+fn check_one(name: &str, text: &str, g: &Golden, engine: &Engine) {
     let (module, _) = tcc_ir::text::read_module(&mut Sources::default(), name, text).unwrap();
     let checked = check(&module).unwrap();
     let f = &module.functions[module.entries.last().unwrap()];
-    let g = read(entry);
     let sizes: Vec<(&str, i64)> = g.sizes.iter().map(|(n, v)| (n.as_str(), *v)).collect();
-    let got = engine(&checked, f, &inputs(f, &g), &sizes);
+    let got = engine(&checked, f, &g.tensors(f), &sizes);
     for (output, want) in &g.outputs {
         let t = &got[output];
         assert_eq!(t.shape, want.shape, "{output}");
@@ -84,17 +67,17 @@ fn interpreter_gives_golden_results() {
 
 #[test]
 fn lowered_kernels_give_golden_results() {
-    check_all(&|checked, f, inputs, sizes| run_lowered(checked, f, inputs, sizes).unwrap());
+    check_all(&|checked, f, inputs, sizes| run_lowered(checked, (f, None), inputs, sizes).unwrap());
 }
 
 #[test]
 fn compiled_code_gives_golden_results() {
-    check_all(&|checked, f, inputs, sizes| run_jit(checked, f, inputs, sizes).unwrap());
+    check_all(&|checked, f, inputs, sizes| run_jit(checked, (f, None), inputs, sizes).unwrap());
 }
 
 #[test]
 fn images_give_golden_results() {
-    check_all(&|checked, f, inputs, sizes| run_image(checked, f, inputs, sizes).unwrap());
+    check_all(&|checked, f, inputs, sizes| run_image(checked, (f, None), inputs, sizes).unwrap());
 }
 
 #[test]

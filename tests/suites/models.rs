@@ -75,16 +75,16 @@ fn interpreted(file: &str, function: &str) {
 
 fn lowered(file: &str, function: &str) {
     check_model(file, function, &|checked, f, inputs, sizes| {
-        run_lowered(checked, f, inputs, sizes).unwrap()
+        run_lowered(checked, (f, None), inputs, sizes).unwrap()
     });
 }
 
 fn compiled(file: &str, function: &str) {
     check_model(file, function, &|checked, f, inputs, sizes| {
-        run_jit(checked, f, inputs, sizes).unwrap()
+        run_jit(checked, (f, None), inputs, sizes).unwrap()
     });
     check_model(file, function, &|checked, f, inputs, sizes| {
-        run_image(checked, f, inputs, sizes).unwrap()
+        run_image(checked, (f, None), inputs, sizes).unwrap()
     });
 }
 

@@ -75,7 +75,7 @@ fn difference(a: &str, b: &str) -> String {
 #[test]
 fn random_kernels_read_back() {
     let mut rng = fastrand::Rng::with_seed(1);
-    let mut read = 0;
+    let (mut read, mut calls) = (0, 0);
     for n in 0..2000 {
         let kernel = random::kernel(&mut rng, "k");
         let text = tcc_ir::kernel::print_kernel(&kernel);
@@ -91,8 +91,10 @@ fn random_kernels_read_back() {
         let (x, y) = (format!("{back:#?}"), format!("{kernel:#?}"));
         assert!(*back == kernel, "case {n}: {}\n{text}", difference(&x, &y));
         read += 1;
+        calls += usize::from(text.contains(" intrin "));
     }
     assert!(read > 700, "only {read} kernels are well formed");
+    assert!(calls > 10, "only {calls} kernels call intrinsics");
 }
 
 fn parse_kernel(text: &str) -> Result<Module, String> {

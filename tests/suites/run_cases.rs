@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use tcc_abi::{DType, Scalar};
 use tcc_ir::diag::Code;
 use tcc_ir::eval::{Machine, Stop, Tensor, Tensors, interpret};
-use tcc_ir::graph::{Checked, Function, check};
+use tcc_ir::graph::{Checked, check};
 use tcc_ir::span::Sources;
 use tcc_passes::pipeline::panic_text;
-use tcc_tests::programs::{run_image, run_jit, run_lowered};
+use tcc_tests::programs::{Entry, run_image, run_jit, run_lowered};
 use tcc_tests::run_cases::{CaseTensor, Outcome, Run, parse};
 
-/// Runs one function: results by name, or an error whose text begins with its code.
+/// Runs one function, or a kernel that does its work: results by name, or an error whose text
+/// begins with its code.
 type Engine =
-    dyn Fn(&Checked<'_>, &Function, &Tensors<f64>, &[(&str, i64)]) -> Result<Tensors<f64>, String>;
+    dyn Fn(&Checked<'_>, Entry<'_>, &Tensors<f64>, &[(&str, i64)]) -> Result<Tensors<f64>, String>;
 
 /// Largest accepted difference over the largest expected magnitude.
 fn tolerance(dtype: DType) -> f64 {
@@ -66,7 +67,8 @@ fn check_run(checked: &Checked<'_>, run: &Run, engine: &Engine) -> Result<(), St
     let tensor = |t: &CaseTensor| Tensor::from_scalars(&Machine, t.dtype, &t.shape, &t.elements);
     let inputs: Tensors<f64> = run.inputs.iter().map(|(n, t)| (n.clone(), tensor(t))).collect();
     let sizes: Vec<(&str, i64)> = run.sizes.iter().map(|(n, v)| (n.as_str(), *v)).collect();
-    match (engine(checked, f, &inputs, &sizes), &run.outcome) {
+    let entry = (f, run.kernel.as_deref());
+    match (engine(checked, entry, &inputs, &sizes), &run.outcome) {
         (Ok(got), Outcome::Outputs(outputs)) => outputs.iter().try_for_each(|(name, want)| {
             let got = got.get(name).ok_or_else(|| format!("no result `{name}`"))?;
             compare(name, got, want)
@@ -145,15 +147,15 @@ fn every_library_function_has_a_case() {
 
 #[test]
 fn interpreter() {
-    check_all(&|checked, f, inputs, sizes| {
+    check_all(&|checked, (f, _), inputs, sizes| {
         interpret(checked, &f.name, Machine, inputs, sizes).map_err(|e| stop_text(&e))
     });
 }
 
 #[test]
 fn lowered_kernels() {
-    check_all(&|checked, f, inputs, sizes| {
-        run_lowered(checked, f, inputs, sizes).map_err(|e| stop_text(&e))
+    check_all(&|checked, entry, inputs, sizes| {
+        run_lowered(checked, entry, inputs, sizes).map_err(|e| stop_text(&e))
     });
 }
 

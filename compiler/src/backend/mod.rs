@@ -1,6 +1,7 @@
 //! Back ends: from kernels to code.
 
 pub(crate) mod cranelift;
+pub(crate) mod x64;
 
 pub use tcc_ir::target::Target;
 
@@ -26,6 +27,11 @@ pub enum BackendError {
         /// What it uses.
         message: String,
     },
+    /// A kernel calls an intrinsic that the runtime does not have.
+    #[error(
+        "the runtime has no intrinsic `{0}` for this machine; an object file can be linked with one"
+    )]
+    Intrinsic(String),
     /// The code generator failed: a bug.
     #[error("the code generator failed on `{kernel}`: {message}")]
     Codegen {
@@ -43,8 +49,12 @@ pub(crate) struct ObjectCode {
     pub functions: Vec<FunctionCode>,
     /// How many of the functions are kernels.
     pub kernels: usize,
+    /// Kernels that the vector emitter left to Cranelift, and why.
+    pub refusals: Vec<(String, String)>,
     /// Places that can fail, by number.
     pub sites: Vec<Site>,
+    /// Symbols of intrinsics, by the number in `Import::Intrinsic`.
+    pub symbols: Vec<String>,
     /// What was asked to be listed.
     pub listing: String,
 }

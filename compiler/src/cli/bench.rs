@@ -6,9 +6,12 @@ use super::run::{compile, named};
 use super::target::TargetArg;
 use super::{Form, files, npy};
 use serde_json::json;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use tcc::{CallOptions, Executable, Tensor, TensorRole, TensorView, TensorViewMut};
+use tcc::{
+    CallOptions, Executable, Executor, Tensor, TensorRole, TensorView, TensorViewMut, Threads,
+};
 
 /// Measures a function: compile time, time of a call.
 #[derive(clap::Args)]
@@ -20,9 +23,9 @@ pub(crate) struct Args {
     /// The function; without it the last one of the text.
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
-    /// Threads that a call may use; code of this version uses one.
-    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
-    threads: usize,
+    /// Threads that a call may use; without a number one for each core.
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<NonZeroUsize>,
     /// How long to measure; at least one call is made.
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
     seconds: f64,
@@ -46,9 +49,6 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
         return Err(Failure::usage("this is a debug build, its times mean nothing")
             .help("build with `cargo build --release`"));
     }
-    if a.threads == 0 {
-        return Err(Failure::usage("`--threads 0`: at least one thread"));
-    }
     let text = files::read_text(&a.file)?;
     let compiler = named(a.target.compiler()?, a.function.as_deref(), &a.file);
     let started = Instant::now();
@@ -63,7 +63,8 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
     }
     let tensors = a.inputs.gather(executable.inputs(), executable.sizes(), &[])?;
     let sizes = a.inputs.sizes();
-    let mut call = Call::new(&executable, &tensors, &sizes)?;
+    let options = CallOptions { sizes: &sizes, threads: a.threads, ..CallOptions::default() };
+    let mut call = Call::new(&executable, &tensors, options)?;
     let times = call.measure(a.seconds)?;
     let saved = save(a, &call.names, &call.results)?;
     let median_of_warm = median(&mut warm);
@@ -72,7 +73,7 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
             "compile_s": cold,
             "compile_warm_s": median_of_warm,
             "times_s": times,
-            "threads": 1,
+            "threads": a.threads.map_or_else(|| Threads::global().threads(), NonZeroUsize::get),
             "outputs": saved,
         })
         .to_string()
@@ -87,7 +88,7 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
 struct Call<'a> {
     executable: &'a Executable,
     inputs: Vec<TensorView<'a>>,
-    sizes: &'a [(&'a str, i64)],
+    options: CallOptions<'a>,
     names: Vec<String>,
     results: Vec<Tensor>,
 }
@@ -97,11 +98,10 @@ impl<'a> Call<'a> {
     fn new(
         executable: &'a Executable,
         tensors: &'a [Tensor],
-        sizes: &'a [(&'a str, i64)],
+        options: CallOptions<'a>,
     ) -> Result<Call<'a>, Failure> {
         let all: Vec<TensorView<'_>> = tensors.iter().map(Tensor::view).collect();
-        let results =
-            executable.run_with(&all, &CallOptions { sizes, ..CallOptions::default() })?;
+        let results = executable.run_with(&all, &options)?;
         let specs = executable.inputs();
         let inouts = || specs.iter().filter(|s| s.role == TensorRole::Inout);
         let names = executable.outputs().iter().chain(inouts()).map(|s| s.name.clone()).collect();
@@ -111,15 +111,14 @@ impl<'a> Call<'a> {
             .filter(|(s, _)| s.role != TensorRole::Inout)
             .map(|(_, v)| v)
             .collect();
-        Ok(Call { executable, inputs, sizes, names, results })
+        Ok(Call { executable, inputs, options, names, results })
     }
 
     /// Seconds per call, one number for each sample.
     fn measure(&mut self, seconds: f64) -> Result<Vec<f64>, Failure> {
-        let options = CallOptions { sizes: self.sizes, ..CallOptions::default() };
         let mut out: Vec<TensorViewMut<'_>> =
             self.results.iter_mut().map(Tensor::view_mut).collect();
-        let mut once = || self.executable.run_into(&self.inputs, &mut out, &options);
+        let mut once = || self.executable.run_into(&self.inputs, &mut out, &self.options);
         let first = Instant::now();
         once()?;
         let per_call = first.elapsed().max(Duration::from_nanos(1));

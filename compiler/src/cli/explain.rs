@@ -36,6 +36,9 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
     } else {
         out.push_str(&costs(&lowered, &sizes)?);
     }
+    for (kernel, reason) in lowered.refusals()? {
+        let _ = writeln!(out, "`{kernel}` is compiled by Cranelift: {reason}");
+    }
     files::print(out.as_bytes())
 }
 

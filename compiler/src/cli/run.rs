@@ -5,6 +5,7 @@ use super::report::{self, Failure};
 use super::target::TargetArg;
 use super::{Form, files, npy, show};
 use clap::ValueEnum;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tcc::{
@@ -64,6 +65,9 @@ pub(crate) struct Args {
     /// Stops calls that take longer.
     #[arg(long, value_name = "SECONDS")]
     max_time: Option<f64>,
+    /// Threads that a call may use; without a number one for each core.
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<NonZeroUsize>,
     #[command(flatten)]
     target: TargetArg,
 }
@@ -149,7 +153,7 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
     };
     let views: Vec<TensorView<'_>> = tensors.iter().map(Tensor::view).collect();
     let sizes = if equation.is_some() { Vec::new() } else { a.inputs.sizes() };
-    let results = loaded.run(&views, &CallOptions { sizes: &sizes, budget })?;
+    let results = loaded.run(&views, &CallOptions { sizes: &sizes, budget, threads: a.threads })?;
     let inouts = loaded.inputs().iter().filter(|s| s.role == TensorRole::Inout);
     let names = loaded.outputs().iter().chain(inouts).map(|s| s.name.clone());
     let results: Vec<(String, Tensor)> = names.zip(results).collect();

@@ -144,8 +144,15 @@ impl Compilation {
     /// Edits the kernels before code is made of them, for experiments with schedules and for tests
     /// of testing itself. The program that calls them stays, so their signatures must.
     #[must_use]
-    pub fn map_kernels(mut self, edit: impl FnOnce(&mut IndexMap<String, Kernel>)) -> Compilation {
-        edit(&mut self.lowered.kernels);
+    pub fn map_kernels(self, edit: impl FnOnce(&mut IndexMap<String, Kernel>)) -> Compilation {
+        self.map_lowered(|lowered| edit(&mut lowered.kernels))
+    }
+
+    /// Edits the program and its kernels before code is made of them, for kernels written by hand.
+    /// The program's inputs and results must stay.
+    #[must_use]
+    pub fn map_lowered(mut self, edit: impl FnOnce(&mut Module)) -> Compilation {
+        edit(&mut self.lowered);
         self
     }
 
@@ -196,12 +203,21 @@ impl Compilation {
         Ok(Cost { kernels, arena: arena.unsigned_abs() })
     }
 
+    /// Kernels that the vector emitter left to Cranelift, each with the reason; none where the
+    /// target has no vectors that it serves.
+    ///
+    /// # Errors
+    /// The back end does not support the target or a construct.
+    pub fn refusals(&self) -> Result<Vec<(String, String)>, Error> {
+        Ok(self.code(false, Listing::default())?.refusals)
+    }
+
     fn code(&self, pic: bool, listing: Listing) -> Result<ObjectCode, Error> {
         Ok(cranelift::compile(&self.lowered.kernels, &self.target, pic, listing)?)
     }
 
     fn link(&self, code: &ObjectCode) -> Image {
-        link::image(self.function(), self.program(), &self.lowered.kernels, code)
+        link::image(self.function(), self.program(), &self.lowered.kernels, code, &self.target)
     }
 
     /// Compiles into the memory of this process.

@@ -5,16 +5,18 @@ use cranelift_entity::EntityRef;
 use indexmap::IndexMap;
 use std::collections::HashMap;
 use tcc_abi::{
-    Argument, BufferSpec, CodeImage, DerivedFact, Image, KernelCode, Reloc, RelocTarget, SizeExpr,
-    SizeSource, Step, TensorRole, TensorSpec,
+    Argument, BufferSpec, CodeImage, Contiguity, DerivedFact, Estimate, EstimateTerm, Image,
+    KernelCode, ParallelNest, Reloc, RelocTarget, SizeExpr, SizeSource, Step, TensorRole,
+    TensorSpec,
 };
 use tcc_ir::graph::{Function, FunctionNames, Role, sizes};
 use tcc_ir::int::{IntExpr, display};
-use tcc_ir::kernel::{Kernel, Scope};
+use tcc_ir::kernel::{self, Kernel, Scope, Scratch, Stmt};
 use tcc_ir::program::{Guard, Program, ProgramNames};
+use tcc_ir::scalar::{Expr, Func};
 use tcc_ir::target::Target;
 use tcc_ir::{SizeId, TensorId};
-use tcc_passes::memory_plan;
+use tcc_passes::{cost, memory_plan};
 
 /// The image of a program without code. `f` is the function it was made from, `kernels`
 /// those that it calls, in the order of the code.
@@ -23,6 +25,7 @@ pub(crate) fn image(
     program: &Program,
     kernels: &IndexMap<String, Kernel>,
     code: &ObjectCode,
+    target: &Target,
 ) -> Image {
     let size = |e: &IntExpr| e.to_size_expr(&|s: SizeId| s.index() as u32);
     let mut places: HashMap<TensorId, Argument> = HashMap::new();
@@ -58,11 +61,58 @@ pub(crate) fn image(
     for c in &program.calls {
         let all = c.arguments.iter().chain(&c.results);
         let arguments = all.filter_map(|t| places.get(t).copied()).collect();
-        if let Some(kernel) = kernels.get_index_of(&c.kernel) {
-            image.steps.push(Step { kernel: kernel as u32, arguments });
+        if let Some((index, _, kernel)) = kernels.get_full(&c.kernel) {
+            image.steps.push(Step {
+                kernel: index as u32,
+                arguments,
+                scratch: size(&Scratch::of(kernel).bytes),
+                when: contiguity(kernel),
+                parallel: kernel.parallel_nest().map(|n| nest(kernel, &n, target, &size)),
+            });
         }
     }
     image
+}
+
+/// The iterations of a kernel that calls may share out, with an estimate of their time.
+fn nest(
+    kernel: &Kernel,
+    nest: &kernel::ParallelNest<'_>,
+    target: &Target,
+    size: &dyn Fn(&IntExpr) -> SizeExpr,
+) -> ParallelNest {
+    let term = |(factor, extents): (f64, Vec<IntExpr>)| EstimateTerm {
+        factor,
+        sizes: extents.iter().map(size).collect(),
+    };
+    let work = cost::time(kernel, &kernel.body, target).into_iter().map(term);
+    ParallelNest { iterations: size(&nest.iterations()), work: Estimate(work.collect()) }
+}
+
+/// The conditions on strides without which the kernel does nothing.
+fn contiguity(kernel: &Kernel) -> Vec<Contiguity> {
+    let mut out = Vec::new();
+    let mut body = kernel.body.as_slice();
+    while let [Stmt::If { condition, then, otherwise }] = body
+        && otherwise.is_empty()
+    {
+        let (joined, holds) = match condition {
+            Expr::Apply(Func::Not, negated) => (negated.first(), false),
+            other => (Some(other), true),
+        };
+        let parts = joined.map_or(Vec::new(), |c| c.operands(Func::And));
+        let position = |e: &Expr| match e {
+            Expr::Contiguous(t) => kernel.arguments().position(|a| a == *t).map(|k| k as u32),
+            _ => None,
+        };
+        // A part that is not about strides does not stand in the way of the others.
+        let arguments: Vec<u32> = parts.iter().filter_map(|e| position(e)).collect();
+        if !arguments.is_empty() && (holds || arguments.len() == parts.len()) {
+            out.push(Contiguity { arguments, holds });
+        }
+        body = then;
+    }
+    out
 }
 
 fn source(s: sizes::SizeSource, size: &dyn Fn(&IntExpr) -> SizeExpr) -> SizeSource {
@@ -179,5 +229,6 @@ pub(crate) fn lay_out(code: &ObjectCode, target: &Target) -> CodeImage {
             .collect(),
         text,
         relocs,
+        symbols: code.symbols.clone(),
     }
 }

@@ -77,7 +77,8 @@ impl Compiler {
         self
     }
 
-    /// The passes to run, as text: `tcc opt --help` lists them. The last one is `lower`.
+    /// The passes to run, as text: `tcc opt --help` lists them. One is `lower`; without
+    /// `parallelize` after it calls run on one thread.
     ///
     /// # Errors
     /// The text names an unknown pass or option.

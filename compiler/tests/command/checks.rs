@@ -195,6 +195,10 @@ fn help_targets_and_completions_go_to_stdout() {
     assert!(s.succeeds(&["--version"]).starts_with("tcc "));
     let targets = s.succeeds(&["targets"]);
     assert!(targets.starts_with("host is ") && targets.contains("x86_64-v3"), "{targets}");
+    for intrinsic in ["exp_f32", "gemm_f32_14x32", "gemm_f32_8x12", "gemm_f32_4x4"] {
+        assert!(targets.contains(&format!(" {intrinsic}")), "{intrinsic}: {targets}");
+    }
+    assert!(targets.contains("baseline") && targets.contains("another architecture"), "{targets}");
     for shell in ["bash", "zsh", "fish"] {
         assert!(s.succeeds(&["completions", shell]).contains("tcc"), "{shell}");
     }

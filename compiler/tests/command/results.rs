@@ -28,6 +28,17 @@ fn results_are_printed_or_written() {
 }
 
 #[test]
+fn calls_take_as_many_threads_as_they_are_told() {
+    let s = matmul();
+    for n in ["1", "2", "7"] {
+        assert_eq!(s.succeeds(&run(&["--threads", n])).trim(), "C: f32[1,1] =\n[[10]]");
+    }
+    for command in ["run", "bench"] {
+        assert_eq!(s.tcc(&[command, "mm.tir", "--threads", "0"]).code, Some(2));
+    }
+}
+
+#[test]
 fn archives_hold_all_results_and_feed_inputs() {
     let text = "fn f(A: f32[N]) -> (A2: f32[N], A3: i64[N]) {\n    A2[i] = 2 * A[i]\n    \
                 A3[i] = cast(i64, A[i])\n}\n";

@@ -17,10 +17,30 @@ pub struct KernelCall {
     pub error: *mut ErrorRecord,
     /// Becomes other than 0 when the call shall stop with [`Status::Cancelled`].
     pub cancel: *const u32,
+    /// Memory of this thread for the kernel's `@local` buffers, aligned to [`SCRATCH_ALIGNMENT`];
+    /// its contents are unspecified. Never read by a kernel without such buffers.
+    pub scratch: *mut u8,
+    /// The first iteration of the kernel's parallel nest that this call runs. Iterations are
+    /// numbered from 0 in the order of the loops; a kernel without a parallel nest ignores both.
+    pub first: i64,
+    /// One past the last iteration that this call runs; the kernel stops at the end of the nest, so
+    /// that `0..i64::MAX` runs all of it.
+    pub end: i64,
 }
+
+/// Alignment of [`KernelCall::scratch`] and of every buffer in it: a cache line and the widest
+/// vector.
+pub const SCRATCH_ALIGNMENT: i64 = 64;
 
 /// The signature of a compiled kernel.
 pub type KernelFn = unsafe extern "C" fn(*const KernelCall) -> i32;
+
+/// The signature of an intrinsic: a function of the runtime that kernels call on parts of buffers.
+/// It gets the address of each argument's first element; the strides, in elements, of the axes of
+/// those arguments that its declaration gives strides, one argument after the other; and the sizes
+/// of the declaration. All three arrays belong to the caller.
+pub type IntrinsicFn =
+    unsafe extern "C" fn(buffers: *const *mut u8, strides: *const i64, sizes: *const i64);
 
 /// What went wrong inside a kernel, in numbers; the image's site table turns it into words.
 #[repr(C)]

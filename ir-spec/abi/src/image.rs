@@ -127,6 +127,55 @@ pub struct Step {
     pub kernel: u32,
     /// What it gets, in the order of its parameters.
     pub arguments: Vec<Argument>,
+    /// Bytes of [`crate::KernelCall::scratch`] that each thread of the call needs.
+    pub scratch: SizeExpr,
+    /// What must hold of the arguments' strides; otherwise the kernel would do nothing, and the
+    /// step is skipped.
+    pub when: Vec<Contiguity>,
+    /// The iterations that may be shared out over threads.
+    pub parallel: Option<ParallelNest>,
+}
+
+/// A condition on the strides of a step's arguments.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contiguity {
+    /// Positions among the step's arguments.
+    pub arguments: Vec<u32>,
+    /// True if all of them must be row-major without gaps; false if one must not be.
+    pub holds: bool,
+}
+
+/// The parallel nest of a step's kernel: iterations that any threads may run in any pieces, with
+/// the same result to the bit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParallelNest {
+    /// The number of iterations.
+    pub iterations: SizeExpr,
+    /// What all of them take on one thread, in nanoseconds; rather too little than too much.
+    pub work: Estimate,
+}
+
+/// A sum of products of sizes, evaluated in floating point.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estimate(pub Vec<EstimateTerm>);
+
+/// `factor` times each of `sizes`; a negative one counts as 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EstimateTerm {
+    /// A number.
+    pub factor: f64,
+    /// Expressions of sizes.
+    pub sizes: Vec<SizeExpr>,
+}
+
+impl Estimate {
+    /// The value with `sizes[k]` as the value of size number k. An expression without a value
+    /// counts as the largest number.
+    pub fn eval(&self, sizes: &[i64]) -> f64 {
+        let value = |e: &SizeExpr| e.eval(sizes).map_or(f64::MAX, |v| v.max(0) as f64);
+        let term = |t: &EstimateTerm| t.sizes.iter().fold(t.factor, |p, e| p * value(e));
+        self.0.iter().map(term).sum()
+    }
 }
 
 /// What a kernel parameter is bound to.
@@ -153,6 +202,8 @@ pub struct CodeImage {
     pub kernels: Vec<KernelCode>,
     /// What must be patched once the code's address is known.
     pub relocs: Vec<Reloc>,
+    /// Symbols of the intrinsics that the code calls, by the number in [`Import::Intrinsic`].
+    pub symbols: Vec<String>,
 }
 
 /// Where a kernel starts.
@@ -186,13 +237,17 @@ pub enum RelocTarget {
     Import(Import),
 }
 
-/// Functions that the runtime provides to code for machines without the instruction.
+/// Functions that the runtime provides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Import {
-    /// `extern "C" fn(f32, f32, f32) -> f32`: `a * b + c` with one rounding.
+    /// `extern "C" fn(f32, f32, f32) -> f32`: `a * b + c` with one rounding, for machines without
+    /// the instruction.
     FmaF32,
-    /// `extern "C" fn(f64, f64, f64) -> f64`: `a * b + c` with one rounding.
+    /// `extern "C" fn(f64, f64, f64) -> f64`: `a * b + c` with one rounding, for machines without
+    /// the instruction.
     FmaF64,
+    /// The [`crate::IntrinsicFn`] of this number in [`CodeImage::symbols`].
+    Intrinsic(u32),
 }
 
 /// How a patched field encodes an address.
@@ -226,7 +281,7 @@ pub enum ImageError {
 }
 
 const MAGIC: &[u8; 4] = b"TCX\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 3;
 const HEADER: usize = 24;
 
 impl Image {
@@ -300,6 +355,19 @@ mod tests {
             sites: vec![],
             code: CodeImage::default(),
         }
+    }
+
+    #[test]
+    fn estimates_count_negative_extents_as_nothing() {
+        use crate::SizeOp::{Const, Div, Size, Sub};
+        let term = |factor, sizes| EstimateTerm { factor, sizes };
+        let n = || SizeExpr(vec![Size(0)]);
+        let below = SizeExpr(vec![Size(0), Const(10), Sub]);
+        let e = Estimate(vec![term(0.5, vec![n(), n()]), term(2.0, vec![below])]);
+        assert_eq!(e.eval(&[4]), 8.0);
+        assert_eq!(e.eval(&[12]), 76.0);
+        let undefined = SizeExpr(vec![Const(1), Size(0), Div]);
+        assert_eq!(Estimate(vec![term(1.0, vec![undefined])]).eval(&[0]), f64::MAX);
     }
 
     #[test]

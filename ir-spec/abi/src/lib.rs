@@ -13,11 +13,12 @@ mod image;
 mod scalar;
 mod size;
 
-pub use call::{ErrorRecord, KernelCall, KernelFn, Status};
+pub use call::{ErrorRecord, IntrinsicFn, KernelCall, KernelFn, SCRATCH_ALIGNMENT, Status};
 pub use dtype::DType;
 pub use image::{
-    Argument, BufferSpec, CodeImage, DerivedFact, Image, ImageError, Import, KernelCode, Reloc,
-    RelocKind, RelocTarget, Site, SizeSource, Step, TensorRole, TensorSpec,
+    Argument, BufferSpec, CodeImage, Contiguity, DerivedFact, Estimate, EstimateTerm, Image,
+    ImageError, Import, KernelCode, ParallelNest, Reloc, RelocKind, RelocTarget, Site, SizeSource,
+    Step, TensorRole, TensorSpec,
 };
 pub use scalar::Scalar;
 pub use size::{SIZE_LIMIT, SizeError, SizeExpr, SizeOp};

@@ -4,7 +4,7 @@
 use super::expansion::Expansions;
 use super::{Domain, Machine, Stop, Tensor, Value, apply, bitcast, cast, index_value};
 use crate::int::{IntExpr, Symbol};
-use crate::kernel::{Block, Kernel, Repeat, Stmt, Update};
+use crate::kernel::{Block, IntrinsicCall, Kernel, Repeat, Stmt, Update, View};
 use crate::scalar::{Expr, Func, Read, Subscript};
 use crate::{TensorId, VarId};
 use cranelift_entity::{EntityRef, SecondaryMap};
@@ -37,6 +37,9 @@ pub fn run_kernel(
     }
     Ok(())
 }
+
+/// Views with more elements are not copied.
+const MAX_VIEW: usize = 1 << 28;
 
 struct KernelMachine<'a> {
     kernel: &'a Kernel,
@@ -87,6 +90,7 @@ impl KernelMachine<'_> {
                 Ok(())
             }
             Stmt::Repeat(r) => self.repeat(r),
+            Stmt::Intrin(c) => self.intrinsic(c),
         }
     }
 
@@ -100,6 +104,56 @@ impl KernelMachine<'_> {
             }
         }
         if r.must_converge { Err(Stop::Diverge(self.kernel.name.clone())) } else { Ok(()) }
+    }
+
+    /// Runs the meaning of an intrinsic on copies of the views, then writes the results back.
+    fn intrinsic(&mut self, c: &IntrinsicCall) -> Result<(), Stop> {
+        let sizes: Result<Vec<i64>, Stop> = c.sizes().iter().map(|e| self.int(e)).collect();
+        let places: Result<Vec<_>, Stop> = c.views.iter().map(|v| self.places(v)).collect();
+        let places = places?;
+        let mut arguments = Vec::new();
+        for (v, (shape, offsets)) in c.views.iter().zip(&places) {
+            let Some(b) = &self.buffers[v.buffer] else {
+                unreachable!("the verifier wants live buffers under a view")
+            };
+            let elements = offsets.iter().filter_map(|o| b.elements.get(*o).cloned()).collect();
+            arguments.push(Tensor { dtype: b.dtype, shape: shape.clone(), elements });
+        }
+        run_kernel(&c.intrinsic.kernel, &sizes?, &mut arguments, self.expansions)?;
+        let params = c.params().count();
+        for ((v, (_, offsets)), new) in c.views.iter().zip(&places).zip(arguments).skip(params) {
+            let Some(b) = &mut self.buffers[v.buffer] else { continue };
+            for (offset, value) in offsets.iter().zip(new.elements) {
+                if let Some(slot) = b.elements.get_mut(*offset) {
+                    *slot = value;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The shape of a view, and where in its buffer the elements are, in row-major order.
+    fn places(&mut self, v: &View) -> Result<(Vec<usize>, Vec<usize>), Stop> {
+        let extents: Result<Vec<i64>, Stop> = v.axes.iter().map(|(_, n)| self.int(n)).collect();
+        let shape: Vec<usize> = extents?.iter().map(|n| (*n).max(0) as usize).collect();
+        let count = shape.iter().try_fold(1usize, |n, extent| n.checked_mul(*extent));
+        let Some(count) = count.filter(|n| *n <= MAX_VIEW) else {
+            return Err(Stop::Limit(format!("a view of more than {MAX_VIEW} elements")));
+        };
+        let mut offsets = Vec::with_capacity(count);
+        for flat in 0..count {
+            let mut rest = flat;
+            for ((axis, _), n) in v.axes.iter().zip(&shape).rev() {
+                self.vars[*axis] = (rest % n) as i64;
+                rest /= n;
+            }
+            let position: Result<Vec<i128>, Stop> =
+                v.subscripts.iter().map(|e| self.int(e).map(i128::from)).collect();
+            let position = position?;
+            let offset = self.buffers[v.buffer].as_ref().and_then(|b| b.offset(&position));
+            offsets.push(offset.ok_or_else(|| self.out_of_range(v.buffer, &position))?);
+        }
+        Ok((shape, offsets))
     }
 
     fn block(&mut self, b: &Block) -> Result<(), Stop> {

@@ -363,6 +363,8 @@ pub struct Module {
     /// Names of the functions that the text itself declares, in order (not those instantiated from
     /// the standard library or from generic functions).
     pub entries: Vec<String>,
+    /// Intrinsics that the text itself declares, by name.
+    pub intrinsics: indexmap::IndexMap<String, std::sync::Arc<crate::intrinsic::Intrinsic>>,
     /// Kernels by name.
     pub kernels: indexmap::IndexMap<String, crate::kernel::Kernel>,
     /// Schedules by the name of their kernel.

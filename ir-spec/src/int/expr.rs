@@ -401,6 +401,45 @@ impl IntExpr {
         sum.join_quotients()
     }
 
+    /// The first minimum or maximum in the expression, those inside others first.
+    pub(super) fn first_extremum(&self) -> Option<Atom> {
+        for atom in self.terms.iter().flat_map(|(m, _)| m.0.iter()) {
+            if let Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p) = atom {
+                let inside = p.iter().find_map(IntExpr::first_extremum);
+                let own = matches!(atom, Atom::Min(_) | Atom::Max(_)).then(|| atom.clone());
+                if let Some(found) = inside.or(own) {
+                    return Some(found);
+                }
+            }
+        }
+        None
+    }
+
+    /// Replaces an atom wherever it stands.
+    pub(super) fn with_atom(&self, old: &Atom, new: &IntExpr) -> IntExpr {
+        if self.poisoned {
+            return IntExpr::poison();
+        }
+        let part = |e: &IntExpr| e.with_atom(old, new);
+        let mut sum = IntExpr::default();
+        for (m, c) in &self.terms {
+            let mut product = IntExpr::constant(*c);
+            for atom in &m.0 {
+                let factor = match atom {
+                    a if a == old => new.clone(),
+                    Atom::Symbol(s) => IntExpr::symbol(*s),
+                    Atom::Div(p) => part(&p[0]).div(&part(&p[1])),
+                    Atom::Mod(p) => part(&p[0]).modulo(&part(&p[1])),
+                    Atom::Min(p) => part(&p[0]).minimum(&part(&p[1])),
+                    Atom::Max(p) => part(&p[0]).maximum(&part(&p[1])),
+                };
+                product = product * factor;
+            }
+            sum = sum + product;
+        }
+        sum
+    }
+
     /// Replaces one variable.
     pub fn with_var(&self, var: VarId, value: &IntExpr) -> IntExpr {
         if !self.mentions(var) {
@@ -528,7 +567,8 @@ impl IntExpr {
                 });
             if present && !quotient.poisoned {
                 let remainder = IntExpr::atom(Atom::Mod(parts.clone())) * IntExpr::constant(k);
-                let rest = self - quotient - remainder;
+                // Between the two subtractions the same remainder would be joined again.
+                let rest = self.add_unjoined(-quotient).add_unjoined(-remainder);
                 return rest + x * &IntExpr::constant(k);
             }
         }

@@ -115,9 +115,16 @@ impl Facts {
         // `16*goal >= -15`.
         let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
         let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
-        let proved = self.combine(relaxed, depth, memo);
+        let proved = self.combine(relaxed, depth, memo) || self.by_cases(goal, depth, memo);
         memo.insert(key, proved);
         proved
+    }
+
+    /// True if the goal holds whichever side a minimum or maximum in it is.
+    fn by_cases(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> bool {
+        let Some(atom) = goal.first_extremum().filter(|_| depth > 0) else { return false };
+        let (Atom::Min(p) | Atom::Max(p)) = &atom else { return false };
+        p.iter().all(|side| self.proves(&goal.with_atom(&atom, side), depth - 1, memo))
     }
 
     /// True if the goal is a fact plus a constant that is not negative.
@@ -169,7 +176,10 @@ impl Facts {
             let before = (atoms.len(), chosen.len());
             while let Some(atom) = atoms.get(axioms_done).cloned() {
                 axioms_done += 1;
-                for axiom in self.axioms(&atom, depth, memo) {
+                let earlier = atoms.get(..axioms_done - 1).unwrap_or_default();
+                let nested: Vec<IntExpr> =
+                    earlier.iter().flat_map(|other| nested_quotients(&atom, other)).collect();
+                for axiom in self.axioms(&atom, depth, memo).into_iter().chain(nested) {
                     join_atoms(&mut atoms, &axiom);
                     chosen.push(axiom);
                 }
@@ -233,6 +243,26 @@ impl Facts {
             }
         }
     }
+}
+
+/// For quotients of one dividend whose divisors are constants, one a multiple of the other:
+/// `x/(m*c)` is `(x/c)/m`.
+fn nested_quotients(a: &Atom, b: &Atom) -> Vec<IntExpr> {
+    let (Atom::Div(p), Atom::Div(r)) = (a, b) else { return Vec::new() };
+    let ([x, c], [y, d]) = (p.as_ref(), r.as_ref());
+    let (Some(c), Some(d)) = (c.as_constant(), d.as_constant()) else { return Vec::new() };
+    if x != y || c <= 0 || d <= 0 || c == d {
+        return Vec::new();
+    }
+    let (fine, coarse, m) = if c % d == 0 {
+        (y.div(&IntExpr::constant(d)), x.div(&IntExpr::constant(c)), c / d)
+    } else if d % c == 0 {
+        (x.div(&IntExpr::constant(c)), y.div(&IntExpr::constant(d)), d / c)
+    } else {
+        return Vec::new();
+    };
+    let rest = fine - IntExpr::constant(m) * coarse;
+    vec![rest.clone(), IntExpr::constant(m - 1) - rest]
 }
 
 /// For each product `x*y` in the goal: every chosen fact that mentions one factor, times the other.
@@ -364,5 +394,31 @@ mod tests {
         let m = s(0).minimum(&s(1));
         assert!(facts.at_most(&m, &s(0)) && facts.at_most(&m, &s(1)) && facts.is_nonneg(&m));
         assert!(facts.at_most(&s(0), &s(0).maximum(&s(1))));
+    }
+
+    #[test]
+    fn the_last_block_is_not_empty() {
+        // rows < (T + 63)/64: min(64*rows + 64, T) - 64*rows is in 1..=64, also in tiles of 13.
+        let mut facts = Facts::default();
+        facts.add_nonneg((s(0) + c(63)).div(&c(64)) - c(1) - v(0));
+        let lo = c(64) * v(0);
+        let here = (lo.clone() + c(64)).minimum(&s(0)) - lo;
+        assert!(facts.is_nonneg(&(here.clone() - c(1))));
+        assert!(!facts.is_nonneg(&(here.clone() - c(2))));
+        assert!(facts.at_most(&here, &c(64)));
+        assert!(facts.is_nonneg(&(c(13) * here.div(&c(13)))));
+    }
+
+    #[test]
+    fn the_rest_of_a_block_in_tiles_is_bounded() {
+        // l < 32: 32*(N/32) + l - 256*(N/256) <= 255 + 31.
+        let (n, l) = (s(0), v(0));
+        let mut facts = Facts::default();
+        facts.add_nonneg(c(31) - l.clone());
+        let place = c(32) * n.div(&c(32)) + l - c(256) * n.div(&c(256));
+        assert!(facts.is_nonneg(&place));
+        assert!(facts.at_most(&place, &c(303)));
+        assert!(facts.at_most(&place, &c(286)));
+        assert!(!facts.at_most(&place, &c(200)));
     }
 }

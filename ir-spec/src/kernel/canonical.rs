@@ -1,10 +1,10 @@
 //! The canonical form of kernels and programs: what reading their text gives.
 //!
 //! Ids are numbered in the order of the text, what nothing declares is dropped, and names differ:
-//! those of buffers, loops and lets throughout the kernel, those of a block's variables within the
-//! block.
+//! those of buffers, loops and lets throughout the kernel, those of a block's or view's variables
+//! within it.
 
-use super::{Block, Kernel, Rename};
+use super::{Block, Kernel, Rename, View};
 use crate::program::Program;
 use crate::{TensorId, VarId};
 use cranelift_entity::packed_option::ReservedValue;
@@ -87,9 +87,9 @@ struct Canonical<'a> {
     symbols: SecondaryMap<VarId, VarId>,
     /// Names of sizes and buffers.
     names: IndexSet<String>,
-    /// Names given so far, but for those of block variables.
+    /// Names given so far, but for those of the variables of blocks and views.
     used: IndexSet<String>,
-    /// Names of the variables of the block being copied.
+    /// Names of the variables of the block or view being copied.
     held: Vec<String>,
 }
 
@@ -153,7 +153,16 @@ impl Rename for Canonical<'_> {
         self.buffer(t)
     }
 
-    fn leave_block(&mut self) {
+    fn enter_view(&mut self, v: &View) -> Vec<VarId> {
+        let declare = |(v, _): &(VarId, _)| {
+            let new = self.declare_var(*v);
+            self.held.extend(self.vars.get(new).cloned());
+            new
+        };
+        v.axes.iter().map(declare).collect()
+    }
+
+    fn leave(&mut self) {
         for name in self.held.drain(..) {
             self.used.swap_remove(&name);
         }

@@ -7,7 +7,7 @@
 //! remainder is if some subscript steps by more than everything unknown in it spreads; and `x` is
 //! if `x/d` and `x % d` are. Loops whose variable is not known are *open*.
 
-use super::{Block, Kernel, Scope, Stmt, Update, visit_stmts};
+use super::{Block, IntrinsicCall, Kernel, Scope, Stmt, Update, visit_stmts};
 use crate::int::{Atom, Facts, IntExpr, Symbol, bounds};
 use crate::scalar::{Expr, Reducer, Subscript};
 use crate::{TensorId, VarId};
@@ -27,18 +27,31 @@ pub struct Range {
 /// One access of a body.
 #[derive(Clone, Debug)]
 pub struct Access<'a> {
-    /// The block; `None` for the condition of an `if` or `repeat`.
+    /// The block; `None` for the condition of an `if` or `repeat`, and for an intrinsic.
     pub block: Option<&'a Block>,
+    /// The call of an intrinsic.
+    pub call: Option<&'a IntrinsicCall>,
     /// What is accessed.
     pub buffer: TensorId,
     /// Subscripts over loop variables and sizes; `None` for what depends on data.
     pub position: Vec<Option<IntExpr>>,
-    /// True for the write of a block.
+    /// True for the write of a block and for what an intrinsic updates.
     pub writes: bool,
     /// How an update combines; `None` for anything else.
     pub update: Option<Reducer>,
     /// True for a read with a default for positions out of bounds.
     pub covered: bool,
+}
+
+impl<'a> Access<'a> {
+    /// The name of the block or intrinsic.
+    pub fn name(&self) -> &'a str {
+        match (self.block, self.call) {
+            (Some(b), _) => &b.name,
+            (None, Some(c)) => &c.intrinsic.name,
+            (None, None) => "if",
+        }
+    }
 }
 
 /// The accesses of a body to buffers that it does not allocate itself.
@@ -62,6 +75,7 @@ impl<'a> Accesses<'a> {
             Stmt::Block(b) => out.block(b),
             Stmt::If { condition, .. } => out.reads(None, condition),
             Stmt::Repeat(r) => out.reads(None, &r.until),
+            Stmt::Intrin(c) => out.call(c),
             Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
         });
         let outlives = |t: TensorId| {
@@ -88,6 +102,13 @@ impl<'a> Accesses<'a> {
                 self.lets.push((*var, value));
             }
             Stmt::Alloc(t) => allocated.push(*t),
+            // A call covers its views in any order.
+            Stmt::Intrin(c) => {
+                for (axis, n) in c.views.iter().flat_map(|v| &v.axes) {
+                    let (lo, last) = (IntExpr::constant(0), self.resolve(n) - one.clone());
+                    self.inner.push(Range { var: *axis, lo, last });
+                }
+            }
             Stmt::Block(_) | Stmt::If { .. } => {}
         }
     }
@@ -104,7 +125,22 @@ impl<'a> Accesses<'a> {
             Update::FusedSum => Some(Reducer::Sum),
         };
         let (block, writes, covered) = (Some(b), true, false);
-        self.list.push(Access { block, buffer, position, writes, update, covered });
+        self.list.push(Access { block, call: None, buffer, position, writes, update, covered });
+    }
+
+    fn call(&mut self, c: &'a IntrinsicCall) {
+        let first_result = c.params().count();
+        for (k, v) in c.views.iter().enumerate() {
+            self.list.push(Access {
+                block: None,
+                call: Some(c),
+                buffer: v.buffer,
+                position: v.subscripts.iter().map(|e| Some(self.resolve(e))).collect(),
+                writes: k >= first_result,
+                update: None,
+                covered: false,
+            });
+        }
     }
 
     fn reads(&mut self, block: Option<&'a Block>, e: &Expr) {
@@ -112,7 +148,7 @@ impl<'a> Accesses<'a> {
             let position = self.position(block, &r.subscripts);
             let (buffer, covered) = (r.tensor, r.default.is_some());
             let (writes, update) = (false, None);
-            self.list.push(Access { block, buffer, position, writes, update, covered });
+            self.list.push(Access { block, call: None, buffer, position, writes, update, covered });
         }
     }
 

@@ -10,18 +10,26 @@
 //! nothing. Arithmetic happens as written, one rounding an operation; `@fma` fuses the product that
 //! feeds a sum.
 
+mod call;
 mod canonical;
 pub mod dependence;
+mod independence;
 mod names;
+mod parallel;
 mod print;
 pub mod regions;
 mod rename;
+mod scratch;
 pub mod verify;
 
+pub use call::{IntrinsicCall, View};
 pub use canonical::{canonical, canonical_program, renumbered};
 pub use names::KernelNames;
+pub use parallel::{ParallelNest, is_fixed};
 pub use print::print_kernel;
+pub(crate) use print::print_meaning;
 pub use rename::Rename;
+pub use scratch::Scratch;
 pub use verify::{verify, verify_lowered};
 
 use crate::graph::{Fact, Size};
@@ -123,6 +131,8 @@ pub enum Stmt {
     Alloc(TensorId),
     /// Runs the body until the condition holds after it, at most `limit` times.
     Repeat(Repeat),
+    /// Calls a function of the runtime on parts of buffers.
+    Intrin(IntrinsicCall),
 }
 
 /// A loop.
@@ -362,7 +372,7 @@ pub fn visit_stmts<'a>(body: &'a [Stmt], visit: &mut dyn FnMut(&'a Stmt)) {
                 visit_stmts(then, visit);
                 visit_stmts(otherwise, visit);
             }
-            Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
+            Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) | Stmt::Intrin(_) => {}
         }
     }
 }

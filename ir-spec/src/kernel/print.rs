@@ -1,21 +1,25 @@
 //! Printing kernels as text that reads back to the same kernel.
 
-use super::{Block, Kernel, KernelNames, LoopKind, Scope, Stmt, Update};
-use crate::TensorId;
+use super::{Block, Kernel, KernelNames, LoopKind, Scope, Stmt, Update, View};
 use crate::int::{IntExpr, display};
 use crate::scalar::{Expr, ExprPrinter, Reducer, Subscript};
 use crate::text::size_list;
-use std::fmt::Write;
+use crate::{TensorId, VarId};
 use tcc_abi::DType;
 
 /// The kernel as `.tir` text.
 pub fn print_kernel(kernel: &Kernel) -> String {
     let mut p = Printer { kernel, out: String::new(), indent: 0 };
-    p.header();
-    p.out.push_str(" {\n");
-    p.indent = 1;
-    p.body(&kernel.body);
-    p.out.push_str("}\n");
+    let head = p.header(&format!("kernel {}", kernel.name));
+    p.nested(&head, &kernel.body, "}");
+    p.out
+}
+
+/// The kernel without its name, as it stands inside of an `intrin`.
+pub(crate) fn print_meaning(kernel: &Kernel) -> String {
+    let mut p = Printer { kernel, out: String::new(), indent: 1 };
+    let head = p.header("kernel ");
+    p.nested(&head, &kernel.body, "}");
     p.out
 }
 
@@ -54,7 +58,8 @@ impl Printer<'_> {
         format!("{}{dims}", b.dtype)
     }
 
-    fn header(&mut self) {
+    /// `head`, then sizes, parameters, results and facts.
+    fn header(&self, head: &str) -> String {
         let k = self.kernel;
         let declare = |t: &TensorId| {
             let strided = k.buffers.get(*t).filter(|b| b.scope == Scope::Strided);
@@ -74,7 +79,7 @@ impl Printer<'_> {
             if facts.is_empty() { String::new() } else { format!(" where {}", facts.join(", ")) };
         let signature = format!("({}) -> ({}){facts}", params.join(", "), results.join(", "));
         let sizes = size_list(&k.sizes, &signature);
-        let _ = write!(self.out, "kernel {}{sizes}{signature}", k.name);
+        format!("{head}{sizes}{signature}")
     }
 
     fn line(&mut self, text: &str) {
@@ -144,7 +149,27 @@ impl Printer<'_> {
                 let head = format!("repeat {var} in {bound} until {until}");
                 self.nested(&head, &r.body, "}");
             }
+            Stmt::Intrin(c) => {
+                let list = |views: Vec<String>| views.join(", ");
+                let params = list(c.params().map(|v| self.view(v)).collect());
+                let results = list(c.results().map(|v| self.view(v)).collect());
+                let text = format!("intrin {}({params}) -> {results}", c.intrinsic.name);
+                self.line(&text);
+            }
         }
+    }
+
+    fn view(&self, v: &View) -> String {
+        let subscripts: Vec<String> = v.subscripts.iter().map(|e| self.int(e)).collect();
+        let axis =
+            |(v, n): &(VarId, IntExpr)| format!("{} in {}", self.int(&(*v).into()), self.int(n));
+        let axes: Vec<String> = v.axes.iter().map(axis).collect();
+        let inside = match axes.as_slice() {
+            [] => subscripts.join(", "),
+            _ => format!("{} | {}", subscripts.join(", "), axes.join(", ")),
+        };
+        let name = self.name(v.buffer);
+        if inside.is_empty() { name } else { format!("{name}[{inside}]") }
     }
 
     fn block(&mut self, b: &Block) {

@@ -1,6 +1,6 @@
 //! Copies of statements with other variables and buffers.
 
-use super::{Block, For, Repeat, Stmt, Store};
+use super::{Block, For, IntrinsicCall, Repeat, Stmt, Store, View};
 use crate::int::{IntExpr, Symbol};
 use crate::scalar::{Expr, Read, Subscript};
 use crate::{TensorId, VarId};
@@ -25,8 +25,11 @@ pub trait Rename {
     /// What a value that a block computes before its store becomes.
     fn declare_let(&mut self, t: TensorId) -> TensorId;
 
-    /// After the last part of a block.
-    fn leave_block(&mut self) {}
+    /// After the last part of a block or view.
+    fn leave(&mut self) {}
+
+    /// What the variables of a view's axes become.
+    fn enter_view(&mut self, v: &View) -> Vec<VarId>;
 
     /// What a use of a variable becomes.
     fn var(&self, v: VarId) -> VarId;
@@ -82,7 +85,20 @@ pub trait Rename {
                 let until = self.expr(&r.until);
                 Stmt::Repeat(Repeat { var, limit, until, must_converge: r.must_converge, body })
             }
+            Stmt::Intrin(c) => {
+                let views = c.views.iter().map(|v| self.view(v)).collect();
+                Stmt::Intrin(IntrinsicCall { intrinsic: c.intrinsic.clone(), views })
+            }
         }
+    }
+
+    /// An argument of an intrinsic.
+    fn view(&mut self, v: &View) -> View {
+        let extents: Vec<IntExpr> = v.axes.iter().map(|(_, n)| self.int(n)).collect();
+        let axes = self.enter_view(v).into_iter().zip(extents).collect();
+        let subscripts = v.subscripts.iter().map(|e| self.int(e)).collect();
+        self.leave();
+        View { buffer: self.tensor(v.buffer), axes, subscripts }
     }
 
     /// A block.
@@ -107,7 +123,7 @@ pub trait Rename {
             drop: b.store.drop,
         };
         let init = b.init.as_ref().map(|e| self.expr(e));
-        self.leave_block();
+        self.leave();
         Block { name: self.block_name(&b.name), iters, guard, init, lets, store }
     }
 }

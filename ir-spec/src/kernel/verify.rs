@@ -4,10 +4,13 @@
 //! only, its bindings those of the loops around it; loop bounds are not negative; every affine
 //! access is in bounds for every iteration that the loops run, or has a default; the iterations of
 //! `vectorize`, `parallel` and `bind` loops are independent; vectorized and unrolled extents, and
-//! the shapes of register buffers, are constants. [`verify_lowered`] adds what a back end needs: no
-//! `init` is left.
+//! the shapes of register buffers, are constants; calls of intrinsics fit their declarations.
+//! [`verify_lowered`] adds what a back end needs: no `init` is left.
+
+mod intrinsic;
 
 use super::dependence::{Access, Accesses, Range};
+use super::independence::{Around, dependences};
 use super::regions::{reads, write};
 use super::{Block, For, Kernel, KernelNames, LoopKind, Scope, Stmt, Update, visit_blocks};
 use crate::diag::{Code, Diagnostic, Diagnostics};
@@ -50,6 +53,8 @@ struct Verifier<'a> {
     /// Values of `let` variables, over loop variables and sizes.
     lets: IndexMap<VarId, IntExpr>,
     live: Vec<TensorId>,
+    /// Buffers with strides that a condition around says are without gaps.
+    contiguous: Vec<TensorId>,
     diagnostics: Diagnostics,
 }
 
@@ -69,6 +74,7 @@ impl<'a> Verifier<'a> {
             loops: IndexMap::new(),
             lets: IndexMap::new(),
             live: kernel.arguments().collect(),
+            contiguous: Vec::new(),
             diagnostics: Diagnostics::default(),
         }
     }
@@ -142,10 +148,11 @@ impl<'a> Verifier<'a> {
             Stmt::Block(b) => self.block(b),
             Stmt::If { condition, then, otherwise } => {
                 self.condition(condition);
-                let outer = self.facts.count();
+                let (outer, gapless) = (self.facts.count(), self.contiguous.len());
                 self.assume(condition);
                 self.body(then);
                 self.facts.forget(outer);
+                self.contiguous.truncate(gapless);
                 self.body(otherwise);
             }
             Stmt::Let { var, value } => {
@@ -164,15 +171,20 @@ impl<'a> Verifier<'a> {
                 self.condition(&r.until);
                 self.loops.shift_remove(&r.var);
             }
+            Stmt::Intrin(c) => self.intrinsic(c),
         }
     }
 
-    /// Adds the integer comparisons that a condition joins by `&&`.
+    /// Adds what a condition joins by `&&` of comparisons of integers and of `contiguous`.
     fn assume(&mut self, condition: &Expr) {
         for conjunct in condition.operands(Func::And) {
-            if let Expr::Compare(op, a, b) = conjunct {
-                let (a, b) = (self.resolve(a), self.resolve(b));
-                op.as_nonneg(&a, &b).into_iter().for_each(|f| self.facts.add_nonneg(f));
+            match conjunct {
+                Expr::Compare(op, a, b) => {
+                    let (a, b) = (self.resolve(a), self.resolve(b));
+                    op.as_nonneg(&a, &b).into_iter().for_each(|f| self.facts.add_nonneg(f));
+                }
+                Expr::Contiguous(t) => self.contiguous.push(*t),
+                _ => {}
             }
         }
     }
@@ -198,8 +210,16 @@ impl<'a> Verifier<'a> {
         self.facts.add_nonneg(last.clone() - lo.clone());
         self.loops.insert(f.var, (lo, last));
         self.body(&f.body);
+        if f.kind == LoopKind::Vectorize {
+            self.no_calls(f);
+        }
         if matches!(f.kind, LoopKind::Vectorize | LoopKind::Parallel | LoopKind::Bind(_)) {
-            self.independence(f);
+            let problems = self.independence(f);
+            let around = Around { loops: &self.loops, lets: &self.lets, facts: &self.facts };
+            // A loop is independent if either analysis shows it.
+            if !problems.is_empty() && !dependences(self.kernel, f, &around).is_empty() {
+                problems.into_iter().for_each(|p| self.error(p));
+            }
         }
         self.loops.shift_remove(&f.var);
         self.facts.forget(outer);
@@ -415,18 +435,18 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Iterations of a vectorized or parallel loop write distinct elements, and read of what they
-    /// write only their own.
-    fn independence(&mut self, f: &For) {
-        let Some((lo, last)) = self.loops.get(&f.var).cloned() else { return };
+    /// Why iterations may write the same elements, or read of what is written others than their
+    /// own; nothing if it is proved that they do not.
+    fn independence(&self, f: &For) -> IndexSet<String> {
+        let Some((lo, last)) = self.loops.get(&f.var).cloned() else { return IndexSet::new() };
         let around = [Range { var: f.var, lo, last }];
         let accesses = Accesses::of(self.kernel, &f.body, &self.declared);
         let kind = f.kind.name();
-        let mut problems = Vec::new();
+        let mut problems = IndexSet::new();
         let is_scatter = |a: &Access<'_>| a.writes && a.position.iter().any(Option::is_none);
         for a in accesses.list.iter().filter(|a| is_scatter(a)) {
             let block = a.block.map_or("", |b| b.name.as_str());
-            problems.push(format!("`{block}` scatters in a `{kind}` loop"));
+            problems.insert(format!("`{block}` scatters in a `{kind}` loop"));
         }
         let compared: Vec<&Access<'_>> = accesses.list.iter().filter(|a| !is_scatter(a)).collect();
         for (n, a) in compared.iter().enumerate() {
@@ -437,20 +457,19 @@ impl<'a> Verifier<'a> {
                 }
                 let buffer = self.name(a.buffer);
                 if a.writes && b.writes {
-                    problems.push(format!(
+                    problems.insert(format!(
                         "iterations of a `{kind}` loop may write the same element of `{buffer}`"
                     ));
                 }
-                // An update reads what it writes.
-                let reads = |x: &Access<'_>| !x.writes || x.update.is_some();
+                // An update reads what it writes, an intrinsic may.
+                let reads = |x: &Access<'_>| !x.writes || x.update.is_some() || x.call.is_some();
                 if reads(a) || reads(b) {
-                    problems.push(format!(
+                    problems.insert(format!(
                         "an iteration of a `{kind}` loop may read what another wrote to `{buffer}`"
                     ));
                 }
             }
         }
-        let problems: IndexSet<String> = problems.into_iter().collect();
-        problems.into_iter().for_each(|p| self.error(p));
+        problems
     }
 }

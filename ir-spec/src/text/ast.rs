@@ -521,8 +521,30 @@ pub enum KernelStmt {
         /// Body.
         body: Vec<Spanned<KernelStmt>>,
     },
+    /// `intrin name(A[i | i in N]) -> C[i | i in N]`
+    Intrin {
+        /// What is called.
+        name: Name,
+        /// What is read.
+        params: Vec<View>,
+        /// What is written.
+        results: Vec<View>,
+    },
     /// Dropped by recovery.
     Error,
+}
+
+/// `C[4*io + m, n | m in 4, n in N]`
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The buffer.
+    pub name: Name,
+    /// Subscripts.
+    pub subs: Vec<Expr>,
+    /// Names and extents of the axes.
+    pub axes: Vec<(Name, Expr)>,
+    /// Name and brackets.
+    pub span: Span,
 }
 
 /// A statement of a block.
@@ -605,14 +627,48 @@ pub struct Intrin {
     pub name: Name,
     /// Target features.
     pub requires: Vec<Name>,
-    /// Its symbol.
-    pub symbol: Option<String>,
+    /// Its symbol, without quotes.
+    pub symbol: Option<Name>,
     /// `cost(...)`
     pub cost: Vec<(Name, Expr)>,
     /// Its meaning.
     pub kernel: Kernel,
     /// The whole item.
     pub span: Span,
+}
+
+/// What stands between the name of an intrinsic and its meaning, after its first word.
+pub(super) enum IntrinClause {
+    /// `requires avx2, fma`
+    Requires(Name, Vec<Name>),
+    /// `symbol "name"`
+    Symbol(Name, Name),
+    /// `cost(flops=0.97)`
+    Cost(Name, Vec<(Name, Expr)>),
+}
+
+impl IntrinClause {
+    /// Adds the clause to a declaration; notes a word that begins no such clause.
+    pub(super) fn add_to(self, intrin: &mut Intrin, cx: &mut Parse) {
+        let (word, expected) = match self {
+            IntrinClause::Requires(word, features) => {
+                intrin.requires.extend(features);
+                (word, "requires")
+            }
+            IntrinClause::Symbol(word, symbol) => {
+                intrin.symbol = Some(symbol);
+                (word, "symbol")
+            }
+            IntrinClause::Cost(word, cost) => {
+                intrin.cost = cost;
+                (word, "cost")
+            }
+        };
+        if word.text != expected {
+            let (found, expected) = (format!("`{}`", word.text), format!("`{expected}`"));
+            cx.errors.push(super::unexpected(word.span, &found, &[&expected]));
+        }
+    }
 }
 
 /// A rewrite rule.

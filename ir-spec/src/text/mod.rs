@@ -24,6 +24,7 @@ lalrpop_util::lalrpop_mod!(
     "/text/grammar.rs"
 );
 
+pub(crate) use lower::read_intrinsics;
 pub use lower::read_module;
 pub use print::print_module;
 pub(crate) use print::size_list;

@@ -1,12 +1,14 @@
 //! Building one kernel: its buffers, and equations as block bodies with their producers inlined.
 
+use super::group::{Local, local_read};
 use super::nest::{self, Initial};
+use super::reduce;
 use super::{Fixed, LowerCx};
 use indexmap::IndexMap;
 use tcc_abi::DType;
 use tcc_ir::graph::{Definition, Equation, Node, Role};
 use tcc_ir::int::{Facts, IntExpr, Symbol};
-use tcc_ir::kernel::{Block, Buffer, Kernel, Scope, Stmt, Store, Update};
+use tcc_ir::kernel::{Block, Buffer, Kernel, Scope, Stmt, Store, Update, visit_stmts};
 use tcc_ir::program::KernelCall;
 use tcc_ir::scalar::{Expr, Read, Reducer, Subscript};
 use tcc_ir::{TensorId, VarId};
@@ -19,6 +21,8 @@ pub(crate) struct KernelBuilder<'c, 'a> {
     /// Kernel buffer of each program buffer, and whether the kernel writes it.
     used: IndexMap<TensorId, (TensorId, bool)>,
     pub(crate) body: Vec<Stmt>,
+    /// Tensors of a group that live in local memory.
+    pub(crate) locals: IndexMap<TensorId, Local>,
 }
 
 /// What is in a tensor before its first equation runs.
@@ -65,7 +69,14 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
         }
         let kernel =
             Kernel { name, sizes: cx.f.sizes.clone(), facts: kernel_facts, ..Kernel::default() };
-        KernelBuilder { cx, kernel, facts, used: IndexMap::new(), body: Vec::new() }
+        KernelBuilder {
+            cx,
+            kernel,
+            facts,
+            used: IndexMap::new(),
+            body: Vec::new(),
+            locals: IndexMap::new(),
+        }
     }
 
     /// The kernel buffer of a program buffer.
@@ -99,14 +110,20 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
         self.buffer(home, true)
     }
 
+    /// The program buffer behind a kernel buffer.
+    pub(crate) fn home_of(&self, buffer: TensorId) -> Option<TensorId> {
+        self.used.iter().find(|(_, (id, _))| *id == buffer).map(|(home, _)| *home)
+    }
+
     /// A register buffer.
     pub(crate) fn register(&mut self, stem: &str, dtype: DType, shape: &[i64]) -> TensorId {
-        let name = self.fresh_name(stem);
+        let name = self.unused_name(stem);
         let shape = shape.iter().map(|n| IntExpr::constant(*n)).collect();
         self.kernel.buffers.push(Buffer { name, dtype, shape, scope: Scope::Register })
     }
 
-    fn fresh_name(&self, stem: &str) -> String {
+    /// A name that nothing in the kernel or program has.
+    pub(crate) fn unused_name(&self, stem: &str) -> String {
         let mut name = stem.to_owned();
         let mut k = 0;
         while self.kernel.buffers.values().any(|b| b.name == name)
@@ -125,7 +142,12 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
         let KernelBuilder { cx, mut kernel, used, body, .. } = self;
         let mut call =
             KernelCall { kernel: kernel.name.clone(), arguments: Vec::new(), results: Vec::new() };
+        let mut read: Vec<TensorId> = Vec::new();
+        visit_stmts(&body, &mut |s| note_buffers(s, &mut read));
         for (home, (id, written)) in used {
+            if !written && !read.contains(&id) {
+                continue;
+            }
             if written {
                 kernel.results.push(id);
                 call.results.push(home);
@@ -273,7 +295,7 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
         let body = self.body_of(e, buffer, fixed);
         match body.reducer {
             None => nest::pointwise(self, body, Update::Set),
-            Some(r) => nest::reduction(self, body, r, initial),
+            Some(r) => reduce::reduction(self, body, r, initial),
         }
     }
 
@@ -350,6 +372,24 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
     }
 }
 
+/// Buffers that a statement names itself.
+fn note_buffers(s: &Stmt, read: &mut Vec<TensorId>) {
+    let mut note = |e: &Expr| {
+        e.visit(&mut |x| match x {
+            Expr::Read(r) => read.push(r.tensor),
+            Expr::Contiguous(t) => read.push(*t),
+            _ => {}
+        });
+    };
+    match s {
+        Stmt::Block(b) => b.exprs().into_iter().for_each(note),
+        Stmt::If { condition, .. } => note(condition),
+        Stmt::Repeat(r) => note(&r.until),
+        Stmt::Intrin(c) => read.extend(c.views.iter().map(|v| v.buffer)),
+        Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
+    }
+}
+
 /// First and last-plus-one slot that a subscript `v + c` or a constant writes.
 fn interval(e: &Equation, i: &IntExpr, seen: &mut Vec<VarId>) -> Option<(IntExpr, IntExpr)> {
     if !i.mentions_vars() {
@@ -394,6 +434,9 @@ impl Inliner {
         if b.cx.is_inlined(r.tensor) {
             return self.producer(b, r, subscripts);
         }
+        if let Some(read) = local_read(&b.locals, r, &subscripts) {
+            return Expr::Read(Box::new(read));
+        }
         let default = r.default.as_ref().map(|d| self.expr(b, d));
         let tensor = b.read_from(r.tensor);
         b.wrap_window(tensor, &mut subscripts);
@@ -436,7 +479,7 @@ impl Inliner {
         }
         let trivial = matches!(value, Expr::Read(_) | Expr::Literal(_) | Expr::Index { .. });
         if !trivial {
-            let name = b.fresh_name("v");
+            let name = b.unused_name("v");
             let scope = Scope::Let;
             let buffer = Buffer { name, dtype: r.dtype, shape: vec![], scope };
             let t = b.kernel.buffers.push(buffer);

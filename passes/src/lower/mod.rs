@@ -6,11 +6,16 @@
 //! scalar.
 
 mod block;
+mod contraction;
 mod fixpoint;
 mod fuse;
+mod group;
 mod nest;
+mod pack;
+mod reduce;
 mod scan;
 mod tighten;
+mod transpose;
 mod vector;
 
 use crate::memory_plan;
@@ -65,10 +70,17 @@ pub fn lower(
     let f = checked.function(name).ok_or_else(|| LowerError::Unknown(name.to_owned()))?;
     let mut cx = LowerCx::new(f, target, options);
     cx.guards(checked);
+    cx.groups = group::groups(&cx);
     cx.buffers();
     for node in &f.nodes {
         match node {
             Node::Define(d) if cx.is_inlined(d.tensor) => {}
+            Node::Define(d) if let Some(g) = cx.group_of(d.tensor) => {
+                // At its last member, where all that it reads is there.
+                if g.members.last() == Some(&d.tensor) {
+                    group::lower(&mut cx, &g);
+                }
+            }
             Node::Define(d) => cx.define(d),
             Node::Scan(s) => cx.scan(s),
             Node::Fix(x) => cx.fix(x),
@@ -113,6 +125,8 @@ pub(crate) struct LowerCx<'a> {
     pub(crate) kernels: IndexMap<String, Kernel>,
     /// `inout` results computed beside their parameter, to be copied back at the end.
     pub(crate) copies: Vec<(TensorId, TensorId)>,
+    /// Definitions that become one kernel.
+    groups: Vec<group::Group>,
 }
 
 impl<'a> LowerCx<'a> {
@@ -129,11 +143,16 @@ impl<'a> LowerCx<'a> {
             program,
             kernels: IndexMap::new(),
             copies: Vec::new(),
+            groups: Vec::new(),
         }
     }
 
     pub(crate) fn is_inlined(&self, t: TensorId) -> bool {
         self.inlined[t]
+    }
+
+    fn group_of(&self, t: TensorId) -> Option<group::Group> {
+        self.groups.iter().find(|g| g.members.contains(&t)).cloned()
     }
 
     fn guards(&mut self, checked: &Checked<'_>) {
@@ -148,7 +167,9 @@ impl<'a> LowerCx<'a> {
     /// Parameters, results, and the intermediates that live in memory.
     fn buffers(&mut self) {
         for (t, tensor) in self.f.tensors.iter() {
-            if self.inlined[t] {
+            let local =
+                |g: &group::Group| g.members.contains(&t) && group::is_local(self.f, &g.members, t);
+            if self.inlined[t] || self.groups.iter().any(local) {
                 continue;
             }
             let mut shape = tensor.shape.clone();

@@ -53,6 +53,7 @@ pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -
     if divides_by_a_size(body, v) {
         return None;
     }
+    let masked = vector_bytes >= super::nest::MASKED;
     let mut same = true;
     let mut gain = false;
     let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]);
@@ -62,7 +63,7 @@ pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -
             same &= dtype == DType::Bool && !matches!(x, Expr::Read(_))
                 || (dtype.size() == size && supported(dtype));
             match x {
-                Expr::Read(r) => gain |= loads_a_vector(r, v),
+                Expr::Read(r) => gain |= loads_a_vector(r, v, masked),
                 Expr::Apply(f, _) => gain |= f.is_expanded(),
                 _ => {}
             }
@@ -112,8 +113,9 @@ fn supported(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::I64 | DType::U64)
 }
 
-fn loads_a_vector(r: &Read, v: VarId) -> bool {
-    r.default.is_none() && motion(&r.subscripts, v) == Motion::Next
+/// Lanes out of bounds are masked off where vectors have masks.
+fn loads_a_vector(r: &Read, v: VarId, masked: bool) -> bool {
+    (r.default.is_none() || masked) && motion(&r.subscripts, v) == Motion::Next
 }
 
 /// True if the guard mentions the variable.

@@ -43,9 +43,9 @@ pub(super) fn check(
             let loops = open.iter().map(|v| names.var(*v)).collect();
             let buffer = names.buffer(a.buffer);
             return Err(if commutes {
-                Refusal::Reassociates { block: block_name(a).to_owned(), buffer, loops }
+                Refusal::Reassociates { block: a.name().to_owned(), buffer, loops }
             } else {
-                let (from, to) = (block_name(a).to_owned(), block_name(b).to_owned());
+                let (from, to) = (a.name().to_owned(), b.name().to_owned());
                 Refusal::Dependence { from, to, buffer, loops }
             });
         }
@@ -64,10 +64,6 @@ pub(super) fn declared(k: &Kernel) -> Facts {
 
 pub(super) fn range(f: &For) -> Range {
     Range { var: f.var, lo: f.lo.clone(), last: &f.hi - &IntExpr::constant(1) }
-}
-
-fn block_name<'a>(a: &Access<'a>) -> &'a str {
-    a.block.map_or("if", |b| b.name.as_str())
 }
 
 /// True if a reduction gives the same bits in any order.

@@ -7,7 +7,7 @@ use cranelift_entity::SecondaryMap;
 use cranelift_entity::packed_option::PackedOption;
 use tcc_abi::Scalar;
 use tcc_ir::int::IntExpr;
-use tcc_ir::kernel::{Block, Buffer, For, Kernel, Rename, Repeat, Stmt};
+use tcc_ir::kernel::{Block, Buffer, For, Kernel, Rename, Repeat, Stmt, View};
 use tcc_ir::scalar::{Expr, Func};
 use tcc_ir::{TensorId, VarId};
 
@@ -39,6 +39,7 @@ pub(super) fn substitute(body: &mut [Stmt], v: VarId, value: &IntExpr) {
             }
             Stmt::Let { value: e, .. } => int(e),
             Stmt::Alloc(_) => {}
+            Stmt::Intrin(c) => *c = c.map(&|e| e.with_var(v, value)),
             Stmt::Repeat(r) => {
                 int(&mut r.limit);
                 expr(&mut r.until);
@@ -191,6 +192,11 @@ impl Rename for Copier<'_> {
     /// Names inside of a block may stand in others too.
     fn enter_block(&mut self, b: &Block) -> Vec<VarId> {
         b.iters.iter().map(|(v, _)| self.new_var(*v, self.name_of(*v))).collect()
+    }
+
+    /// As do those of a view.
+    fn enter_view(&mut self, v: &View) -> Vec<VarId> {
+        v.axes.iter().map(|(v, _)| self.new_var(*v, self.name_of(*v))).collect()
     }
 
     fn declare_let(&mut self, t: TensorId) -> TensorId {

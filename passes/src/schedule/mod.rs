@@ -34,6 +34,7 @@ mod rfactor;
 mod set_scope;
 mod shrink;
 mod split;
+mod tensorize;
 mod tile;
 mod transform_layout;
 mod unroll;
@@ -46,7 +47,7 @@ use rfactor::Rfactor;
 use std::fmt;
 use tcc_ir::diag::{Code, Diagnostic, Diagnostics};
 use tcc_ir::graph::Module;
-use tcc_ir::kernel::{Kernel, renumbered, verify};
+use tcc_ir::kernel::{Kernel, Stmt, renumbered, verify, visit_stmts};
 use tcc_ir::schedule::{Directive, Permission, Primitive, Schedule};
 use thiserror::Error;
 use tile::Tiles;
@@ -95,6 +96,7 @@ fn first_mistake(kernel: &Kernel, schedule: &Schedule) -> Option<ScheduleError> 
 
 fn step(k: &mut Kernel, d: &Directive) -> Result<(), Refusal> {
     allowed(d)?;
+    sees_all(k, d)?;
     match &d.primitive {
         Primitive::Split { target, factor, tail, outer, inner } => {
             split::split(k, target, *factor, *tail, (outer, inner))
@@ -137,6 +139,9 @@ fn step(k: &mut Kernel, d: &Directive) -> Result<(), Refusal> {
         Primitive::DecomposeReduction { block, target, start } => {
             decompose_reduction::decompose_reduction(k, block, target, start)
         }
+        Primitive::Tensorize { target, intrinsic } => {
+            tensorize::tensorize(k, target, intrinsic, d.permission)
+        }
         Primitive::Reorder(loops) => reorder::reorder(k, loops, d.permission),
         Primitive::Unroll(target) => unroll::unroll(k, target),
         Primitive::Vectorize(target) => vectorize::vectorize(k, target),
@@ -148,11 +153,29 @@ fn step(k: &mut Kernel, d: &Directive) -> Result<(), Refusal> {
 fn allowed(d: &Directive) -> Result<(), Refusal> {
     let name = d.primitive.name();
     let reorders = matches!(d.primitive, Primitive::Reorder(_) | Primitive::Tile { .. });
-    let combines = reorders || matches!(d.primitive, Primitive::Rfactor { .. });
+    let combines = matches!(d.primitive, Primitive::Rfactor { .. } | Primitive::Tensorize { .. });
+    let combines = reorders || combines;
     match d.permission {
         Some(Permission::Unsafe) if !reorders => Err(Refusal::Unsafe(name)),
         Some(Permission::Reassociate) if !combines => Err(Refusal::Reassociate(name)),
         Some(Permission::Unsafe | Permission::Reassociate) | None => Ok(()),
+    }
+}
+
+/// Refuses what moves or copies buffers where an intrinsic, into which it does not look, may use
+/// them.
+fn sees_all(k: &Kernel, d: &Directive) -> Result<(), Refusal> {
+    let mut called = None;
+    visit_stmts(&k.body, &mut |s| {
+        if let Stmt::Intrin(c) = s {
+            called.get_or_insert(c.intrinsic.name.clone());
+        }
+    });
+    match called {
+        Some(intrinsic) if !d.primitive.is_about_loops() => {
+            Err(Refusal::Intrinsic { directive: d.primitive.name(), intrinsic })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn find(k: &Kernel, name: &str) -> Result<VarId, Refusal> {
             }
         }
         Stmt::Repeat(r) => repeat |= k.vars.get(r.var).is_some_and(|n| n == name),
-        Stmt::Block(_) | Stmt::If { .. } | Stmt::Let { .. } | Stmt::Alloc(_) => {}
+        Stmt::Block(_) | Stmt::If { .. } | Stmt::Let { .. } | Stmt::Alloc(_) | Stmt::Intrin(_) => {}
     });
     match found.as_slice() {
         [v] => Ok(*v),
@@ -117,7 +117,9 @@ pub(super) fn is_free(k: &Kernel, name: &str) -> bool {
             Stmt::Let { var: v, .. } => var(*v),
             Stmt::Alloc(t) => buffer(*t),
             Stmt::Block(b) => b.lets.iter().any(|(t, _)| buffer(*t)),
-            _ => false,
+            // The axes of a view see the loops around.
+            Stmt::Intrin(c) => c.views.iter().flat_map(|v| &v.axes).any(|(v, _)| var(*v)),
+            Stmt::If { .. } => false,
         };
     });
     !taken

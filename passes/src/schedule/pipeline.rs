@@ -10,7 +10,8 @@
 //! // pipeline(k, Bc, depth=2)
 //! alloc Bc: f32[2,8] @local
 //! for k_first in min(1, K) {
-//!     for i_first in 8 { block Bc_first(a = k_first, b = i_first, p = k_first%2) { Bc[p,b] = .. } }
+//!     for i_first in 8 {
+//!         block Bc_first(a = k_first, b = i_first, p = k_first % 2) { Bc[p,b] = .. } }
 //! }
 //! for k in K {
 //!     if k + 1 < K { for i in 8 { block Bc(a = k + 1, b = i, p = (k + 1) % 2) { Bc[p,b] = .. } } }

@@ -48,6 +48,26 @@ pub enum Refusal {
     /// The buffer is the caller's.
     #[error("`{0}` is passed by the caller; only what the kernel allocates can change")]
     Argument(String),
+    /// An intrinsic may use what the directive changes.
+    #[error(
+        "`{directive}` does not look into the intrinsic `{intrinsic}`; put it before `tensorize`"
+    )]
+    Intrinsic {
+        /// The directive.
+        directive: &'static str,
+        /// The intrinsic.
+        intrinsic: String,
+    },
+    /// A nest does not do what an intrinsic does.
+    #[error("loop `{target}` is not what the intrinsic `{intrinsic}` does: {what}")]
+    Unlike {
+        /// The loop.
+        target: String,
+        /// The intrinsic.
+        intrinsic: String,
+        /// The difference.
+        what: String,
+    },
     /// The block is not in the loop.
     #[error("block `{block}` is not inside of loop `{target}`")]
     NotInside {

@@ -114,6 +114,9 @@ impl Nest {
         let what = match self.unconditional(body) {
             [Stmt::For(f)] => return Ok(Some(f)),
             [.., Stmt::Block(b)] | [Stmt::Block(b), ..] => format!("block `{}`", b.name),
+            [.., Stmt::Intrin(c)] | [Stmt::Intrin(c), ..] => {
+                format!("intrinsic `{}`", c.intrinsic.name)
+            }
             [Stmt::Repeat(_), ..] => "a `repeat`".to_owned(),
             [Stmt::If { .. }] => "an `if` that depends on data".to_owned(),
             [] | [Stmt::For(_) | Stmt::If { .. } | Stmt::Let { .. } | Stmt::Alloc(_), ..] => {

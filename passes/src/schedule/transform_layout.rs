@@ -70,8 +70,15 @@ fn is_injective(
 ) -> bool {
     let accesses = Accesses::of(k, &[], facts);
     let position = layout.subscripts.iter().cloned().map(Some).collect();
-    let place =
-        Access { block: None, buffer: t, position, writes: true, update: None, covered: false };
+    let place = Access {
+        block: None,
+        call: None,
+        buffer: t,
+        position,
+        writes: true,
+        update: None,
+        covered: false,
+    };
     accesses.open_loops(ranges, &place, &place).is_empty()
 }
 

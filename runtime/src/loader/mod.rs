@@ -35,7 +35,7 @@ impl MappedCode {
         map.copy_from_slice(&code.text);
         let base = map.as_ptr() as u64;
         for r in &code.relocs {
-            patch(&mut map, base, r)?;
+            patch(&mut map, base, (r, &code.symbols))?;
         }
         let map = map.make_exec().map_err(LoadError::Map)?;
         clear_cache(&map)?;
@@ -66,14 +66,14 @@ fn check_machine(code: &CodeImage) -> Result<(), LoadError> {
     }
 }
 
-/// Writes one address into the code.
-fn patch(text: &mut [u8], base: u64, r: &Reloc) -> Result<(), LoadError> {
+/// Writes one address into the code at `base`.
+fn patch(text: &mut [u8], base: u64, (r, symbols): (&Reloc, &[String])) -> Result<(), LoadError> {
     let damaged = LoadError::Damaged("a relocation points outside of the code");
     let at = r.offset as usize;
     let target = match r.target {
         RelocTarget::Text(t) if (t as usize) < text.len() => base + u64::from(t),
         RelocTarget::Text(_) => return Err(damaged),
-        RelocTarget::Import(i) => import_address(i),
+        RelocTarget::Import(i) => import_address(i, symbols)?,
     };
     let value = target.wrapping_add_signed(r.addend);
     let place = base + u64::from(r.offset);
@@ -139,7 +139,9 @@ pub fn host_features() -> Vec<&'static str> {
             "avx512dq",
             "avx512vl",
             "avx512vbmi",
-            "avx512bitalg"
+            "avx512bitalg",
+            "avx512vnni",
+            "avx512bf16"
         );
     }
     #[cfg(target_arch = "aarch64")]
@@ -149,7 +151,7 @@ pub fn host_features() -> Vec<&'static str> {
                 $(if std::arch::is_aarch64_feature_detected!($feature) { found.push($feature); })*
             };
         }
-        detect!("lse", "fp16", "paca", "pacg");
+        detect!("neon", "lse", "fp16", "paca", "pacg");
     }
     found
 }

@@ -127,7 +127,7 @@ impl Plant {
                     }
                     self.body(&mut r.body, registers);
                 }
-                Stmt::Let { .. } | Stmt::Alloc(_) => {}
+                Stmt::Let { .. } | Stmt::Alloc(_) | Stmt::Intrin(_) => {}
             }
         }
     }

@@ -46,7 +46,7 @@ struct Place {
 
 impl<'k> KernelCx<'k, '_> {
     /// The address of an element with affine subscripts over loop variables; others count as 0.
-    fn address(&self, t: TensorId, subscripts: &[Subscript]) -> IntExpr {
+    pub(super) fn address(&self, t: TensorId, subscripts: &[Subscript]) -> IntExpr {
         let Some((base, strides)) = self.layout(t) else { return IntExpr::default() };
         let mut flat = IntExpr::default();
         for (s, stride) in subscripts.iter().zip(&strides) {
@@ -58,7 +58,7 @@ impl<'k> KernelCx<'k, '_> {
     }
 
     /// Address of the first element, and strides in elements.
-    fn layout(&self, t: TensorId) -> Option<(IntExpr, Vec<IntExpr>)> {
+    pub(super) fn layout(&self, t: TensorId) -> Option<(IntExpr, Vec<IntExpr>)> {
         let shape = &self.kernel.buffers.get(t)?.shape;
         match self.homes[t].as_ref()? {
             Home::Strided { base, strides, dense: false, .. } => {
@@ -96,6 +96,7 @@ impl<'k> KernelCx<'k, '_> {
             Stmt::Repeat(r) => out.push(r.limit.clone()),
             Stmt::Block(b) => self.needed_by_block(b, &mut out),
             Stmt::If { condition, .. } => self.needed_by_expr(condition, &mut out),
+            Stmt::Intrin(c) => self.needed_by_intrinsic(c, &mut out),
             Stmt::Alloc(_) => {}
         });
         let mut unique: Vec<IntExpr> = Vec::new();

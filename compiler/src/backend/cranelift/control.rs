@@ -20,6 +20,7 @@ impl<'k> KernelCx<'k, '_> {
 
     fn stmt(&mut self, s: &'k Stmt) {
         match s {
+            Stmt::For(f) if self.nest.first().is_some_and(|n| n.var == f.var) => self.share(),
             Stmt::For(f) => match f.kind {
                 LoopKind::Serial | LoopKind::Parallel | LoopKind::Bind(_) => self.serial(f),
                 LoopKind::Vectorize => self.vector_loop(f),
@@ -33,6 +34,7 @@ impl<'k> KernelCx<'k, '_> {
             }
             Stmt::Alloc(_) => {}
             Stmt::Repeat(r) => self.repeat(r),
+            Stmt::Intrin(c) => self.intrinsic(c),
         }
     }
 
@@ -72,7 +74,7 @@ impl<'k> KernelCx<'k, '_> {
     }
 
     /// Returns if the call was cancelled.
-    fn poll(&mut self) {
+    pub(super) fn poll(&mut self) {
         let flag = self.e.b.ins().load(I32, plain(), self.cancel, 0);
         let (stop, go_on) = (self.e.b.create_block(), self.e.b.create_block());
         self.e.b.set_cold_block(stop);
@@ -333,13 +335,17 @@ impl<'k> KernelCx<'k, '_> {
 }
 
 /// True if a loop of unknown length is inside.
-fn has_loops(body: &[Stmt]) -> bool {
+pub(super) fn has_loops(body: &[Stmt]) -> bool {
     let mut found = false;
     tcc_ir::kernel::visit_stmts(body, &mut |s| {
         found |= match s {
             Stmt::For(f) => f.lo.as_constant().is_none() || f.hi.as_constant().is_none(),
             Stmt::Repeat(_) => true,
-            Stmt::Block(_) | Stmt::If { .. } | Stmt::Let { .. } | Stmt::Alloc(_) => false,
+            Stmt::Block(_)
+            | Stmt::If { .. }
+            | Stmt::Let { .. }
+            | Stmt::Alloc(_)
+            | Stmt::Intrin(_) => false,
         };
     });
     found

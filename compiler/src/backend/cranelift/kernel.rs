@@ -12,7 +12,7 @@ use cranelift_frontend::FunctionBuilder;
 use std::mem::offset_of;
 use tcc_abi::{ErrorRecord, KernelCall, Site, Status};
 use tcc_ir::int::IntExpr;
-use tcc_ir::kernel::{Block, Kernel, Scope};
+use tcc_ir::kernel::{Block, For, Kernel, Scope, Scratch};
 use tcc_ir::{TensorId, VarId};
 
 /// A kernel being compiled.
@@ -31,9 +31,15 @@ pub(super) struct KernelCx<'k, 'u> {
     pub(super) block: Option<&'k Block>,
     /// Memory that reads out of bounds look at.
     pub(super) dummy: Option<StackSlot>,
+    /// Memory for the arguments of intrinsics.
+    pub(super) call: Option<StackSlot>,
     /// Address of the `ErrorRecord`, and of the flag that cancels the call.
     error: Value,
     pub(super) cancel: Value,
+    /// The loops of the parallel nest; empty if there is none.
+    pub(super) nest: Vec<&'k For>,
+    /// First iteration of the nest that the call runs, and one past the last.
+    pub(super) range: (Value, Value),
     pub(super) failure: Option<BackendError>,
 }
 
@@ -69,6 +75,9 @@ pub(super) fn build<'k>(
     let sizes = field(offset_of!(KernelCall, sizes));
     let error = field(offset_of!(KernelCall, error));
     let cancel = field(offset_of!(KernelCall, cancel));
+    let scratch = field(offset_of!(KernelCall, scratch));
+    let mut number = |offset: usize| e.b.ins().load(I64, plain(), call, offset as i32);
+    let range = (number(offset_of!(KernelCall, first)), number(offset_of!(KernelCall, end)));
     let mut cx = KernelCx {
         e,
         kernel,
@@ -79,8 +88,11 @@ pub(super) fn build<'k>(
         picked: None,
         block: None,
         dummy: None,
+        call: None,
         error,
         cancel,
+        nest: kernel.parallel_nest().map_or(Vec::new(), |n| n.loops),
+        range,
         failure: None,
     };
     cx.ints.push_scope();
@@ -90,6 +102,7 @@ pub(super) fn build<'k>(
     }
     cx.arguments(buffers, strides);
     cx.registers();
+    cx.locals(scratch);
     let needed = cx.needed(&kernel.body);
     cx.anticipate(&needed);
     cx.body(&kernel.body);
@@ -124,6 +137,18 @@ impl<'k> KernelCx<'k, '_> {
                 Home::Dense { base }
             };
             self.homes[t] = Some(home);
+        }
+    }
+
+    /// Where the local buffers are.
+    fn locals(&mut self, scratch: Value) {
+        let layout = Scratch::of(self.kernel);
+        if layout.offsets.is_empty() {
+            return;
+        }
+        let scratch = self.ints.constant_of_call(scratch);
+        for (t, offset) in layout.offsets {
+            self.homes[t] = Some(Home::Dense { base: scratch.clone() + offset });
         }
     }
 

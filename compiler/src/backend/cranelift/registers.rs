@@ -29,11 +29,13 @@ const MAX_REGISTER_BYTES: i64 = 512;
 const MAX_STACK_BYTES: i64 = 1 << 16;
 
 impl KernelCx<'_, '_> {
-    /// Places every buffer that the kernel allocates.
+    /// Places every register buffer.
     pub(super) fn registers(&mut self) {
         let mut allocated = Vec::new();
         visit_stmts(&self.kernel.body, &mut |s| {
-            if let Stmt::Alloc(t) = s {
+            if let Stmt::Alloc(t) = s
+                && self.kernel.buffers.get(*t).is_some_and(|b| b.scope == Scope::Register)
+            {
                 allocated.push(*t);
             }
         });
@@ -47,18 +49,17 @@ impl KernelCx<'_, '_> {
         let buffer = self.kernel.buffers.get(t)?;
         let shape: Option<Vec<i64>> = buffer.shape.iter().map(IntExpr::as_constant).collect();
         let Some(shape) = shape else {
-            self.refuse(format!("the local buffer `{}` needs constant extents", buffer.name));
+            self.refuse(format!("the register buffer `{}` needs constant extents", buffer.name));
             return None;
         };
         let count = shape.iter().fold(1i64, |p, n| p.saturating_mul((*n).max(0)));
         let bytes = count.saturating_mul(buffer.dtype.size() as i64);
-        if buffer.scope == Scope::Register && bytes <= MAX_REGISTER_BYTES && self.positions_fixed(t)
-        {
+        if bytes <= MAX_REGISTER_BYTES && self.positions_fixed(t) {
             return Some(Home::Registers(self.in_registers(t, buffer.dtype, shape, count)));
         }
         if bytes > MAX_STACK_BYTES {
             self.refuse(format!(
-                "the local buffer `{}` has {bytes} bytes, at most {MAX_STACK_BYTES} are possible",
+                "the register buffer `{}` has {bytes} bytes, at most {MAX_STACK_BYTES} are possible",
                 buffer.name
             ));
             return None;
@@ -82,6 +83,12 @@ impl KernelCx<'_, '_> {
             }
         });
         let mut fixed = true;
+        // An intrinsic gets an address.
+        visit_stmts(&self.kernel.body, &mut |s| {
+            if let Stmt::Intrin(c) = s {
+                fixed &= c.views.iter().all(|v| v.buffer != t);
+            }
+        });
         visit_blocks(&self.kernel.body, &mut |b| {
             let at = |i: &IntExpr| {
                 i.substitute(&|s| match s {

@@ -2,7 +2,7 @@
 
 use super::emit::{lane_type, register_type};
 use super::{expansion, kernel};
-use crate::backend::{BackendError, FunctionCode, ObjectCode, Relocation, Target};
+use crate::backend::{BackendError, FunctionCode, ObjectCode, Relocation, Target, x64};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{
@@ -30,6 +30,8 @@ pub(super) struct Unit<'t> {
     kernels: u32,
     /// Scalar functions in the order of first use; they come after the kernels.
     callees: IndexSet<Callee>,
+    /// Symbols of intrinsics in the order of first use.
+    symbols: IndexSet<String>,
 }
 
 /// What `--emit` wants to see.
@@ -55,12 +57,25 @@ pub(super) fn compile(
         isa,
         kernels: kernels.len() as u32,
         callees: IndexSet::new(),
+        symbols: IndexSet::new(),
     };
     let mut cx = Context::new();
     let mut builders = FunctionBuilderContext::new();
     let mut functions = Vec::new();
     let mut text = String::new();
+    // What Cranelift would make of a kernel is shown for every kernel.
+    let vectors = x64::serves(target) && !listing.clif;
+    let mut refusals = Vec::new();
     for (name, k) in kernels {
+        if vectors {
+            match x64::compile(k, &mut unit.expansions, listing, &mut text) {
+                Ok(code) => {
+                    functions.push(code);
+                    continue;
+                }
+                Err(reason) => refusals.push((name.clone(), reason)),
+            }
+        }
         cx.func.signature = unit.kernel_signature();
         kernel::build(k, &mut unit, FunctionBuilder::new(&mut cx.func, &mut builders))?;
         functions.push(unit.finish(name, &mut cx, listing, &mut text)?);
@@ -78,7 +93,9 @@ pub(super) fn compile(
     Ok(ObjectCode {
         functions,
         kernels: kernels.len(),
+        refusals,
         sites: unit.sites.into_iter().collect(),
+        symbols: unit.symbols.into_iter().collect(),
         listing: text,
     })
 }
@@ -120,22 +137,17 @@ impl Unit<'_> {
         let (position, _) = self.callees.insert_full((func, dtype, lanes));
         let index = self.kernels + position as u32;
         let signature = self.callee_signature(func, dtype, lanes);
-        let signature = caller.import_signature(signature);
-        let name = UserExternalName { namespace: 0, index };
-        let known = caller
-            .dfg
-            .ext_funcs
-            .iter()
-            .find(|(_, f)| match f.name {
-                ExternalName::User(r) => caller.params.user_named_funcs().get(r) == Some(&name),
-                _ => false,
-            })
-            .map(|(r, _)| r);
-        if let Some(known) = known {
-            return known;
-        }
-        let name = ExternalName::User(caller.declare_imported_user_function(name));
-        caller.import_function(ExtFuncData { name, signature, colocated: true, patchable: false })
+        reference(caller, UserExternalName { namespace: OWN, index }, signature, true)
+    }
+
+    /// A reference to the function of an intrinsic for a call in `caller`.
+    pub(super) fn intrinsic(&mut self, caller: &mut Function, symbol: &str) -> FuncRef {
+        let (position, _) = self.symbols.insert_full(symbol.to_owned());
+        let mut signature = Signature::new(self.isa.default_call_conv());
+        signature.params.extend((0..3).map(|_| AbiParam::new(self.pointer())));
+        let name = UserExternalName { namespace: INTRINSIC, index: position as u32 };
+        // A linker places the runtime within reach; in memory it may be anywhere.
+        reference(caller, name, signature, self.isa.flags().is_pic())
     }
 
     fn finish(
@@ -174,6 +186,30 @@ impl Unit<'_> {
     }
 }
 
+/// The namespace of the functions of this compilation.
+const OWN: u32 = 0;
+/// The namespace of intrinsics.
+const INTRINSIC: u32 = 1;
+
+/// The reference to a function that `caller` has or gets.
+fn reference(
+    caller: &mut Function,
+    name: UserExternalName,
+    signature: Signature,
+    colocated: bool,
+) -> FuncRef {
+    let named = |f: &ExtFuncData| match f.name {
+        ExternalName::User(r) => caller.params.user_named_funcs().get(r) == Some(&name),
+        _ => false,
+    };
+    if let Some((known, _)) = caller.dfg.ext_funcs.iter().find(|(_, f)| named(f)) {
+        return known;
+    }
+    let signature = caller.import_signature(signature);
+    let name = ExternalName::User(caller.declare_imported_user_function(name));
+    caller.import_function(ExtFuncData { name, signature, colocated, patchable: false })
+}
+
 fn reloc_kind(kind: Reloc) -> Option<RelocKind> {
     match kind {
         Reloc::Abs8 => Some(RelocKind::Abs8),
@@ -183,11 +219,14 @@ fn reloc_kind(kind: Reloc) -> Option<RelocKind> {
     }
 }
 
-/// Functions of this compilation are named by their position.
+/// Functions of this compilation are named by their position, intrinsics by their number.
 fn reloc_target(target: &FinalizedRelocTarget, f: &Function) -> Option<RelocTarget> {
     match target {
         FinalizedRelocTarget::ExternalName(ExternalName::User(r)) => {
-            f.params.user_named_funcs().get(*r).map(|n| RelocTarget::Text(n.index))
+            f.params.user_named_funcs().get(*r).map(|n| match n.namespace {
+                INTRINSIC => RelocTarget::Import(Import::Intrinsic(n.index)),
+                _ => RelocTarget::Text(n.index),
+            })
         }
         FinalizedRelocTarget::ExternalName(ExternalName::LibCall(LibCall::FmaF32)) => {
             Some(RelocTarget::Import(Import::FmaF32))

@@ -1,10 +1,10 @@
 //! Kernels and programs.
 
 use super::expr::expr;
-use super::{Formatter, attr, header_end, size_list, target, type_expr};
+use super::{Formatter, WIDTH, attr, header_end, size_list, target, type_expr};
 use crate::span::Span;
 use crate::text::ast::{
-    Attr, BlockStmt, Kernel, KernelStmt, Name, Program, ProgramStmt, Spanned, TypeExpr,
+    Attr, BlockStmt, Kernel, KernelStmt, Name, Program, ProgramStmt, Spanned, TypeExpr, View,
 };
 use std::fmt::Write;
 
@@ -26,7 +26,7 @@ impl Formatter<'_> {
             KernelStmt::Block { span, .. } => span.end,
             KernelStmt::If(p, ..) => p.span.end,
             KernelStmt::Repeat { until, .. } => until.span.end,
-            KernelStmt::Let(..) | KernelStmt::Alloc(..) => span.end,
+            KernelStmt::Let(..) | KernelStmt::Alloc(..) | KernelStmt::Intrin { .. } => span.end,
             KernelStmt::Error => return,
         };
         self.begin(Span { end: header, ..span });
@@ -63,6 +63,16 @@ impl Formatter<'_> {
             }
             KernelStmt::Alloc(names, ty, attrs) => {
                 self.declaration("alloc", names, ty, attrs);
+                self.end(span);
+            }
+            KernelStmt::Intrin { name, params, results } => {
+                let list = |views: &[View]| views.iter().map(view).collect::<Vec<_>>().join(", ");
+                let (params, results) = (list(params), list(results));
+                let head = format!("intrin {}({params}) ->", name.text);
+                let fits = self.column() + head.len() + 1 + results.len() <= WIDTH;
+                let pad = "    ".repeat(self.indent + 1);
+                let space = if fits { " ".to_owned() } else { format!("\n{pad}") };
+                let _ = write!(self.out, "{head}{space}{results}");
                 self.end(span);
             }
             KernelStmt::Error => {}
@@ -155,4 +165,13 @@ impl Formatter<'_> {
         }
         self.end(stmt.span);
     }
+}
+
+fn view(v: &View) -> String {
+    let mut inside = v.subs.iter().map(|e| expr(e, false)).collect::<Vec<_>>().join(", ");
+    if !v.axes.is_empty() {
+        let axis = |(v, n): &(Name, _)| format!("{} in {}", v.text, expr(n, false));
+        let _ = write!(inside, " | {}", v.axes.iter().map(axis).collect::<Vec<_>>().join(", "));
+    }
+    if inside.is_empty() { v.name.text.clone() } else { format!("{}[{inside}]", v.name.text) }
 }

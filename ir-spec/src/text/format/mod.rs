@@ -187,19 +187,11 @@ impl Formatter<'_> {
             Stmt::Fix(f) => {
                 let header = f.args.last().map_or(f.span.start + 3, |(_, e)| e.span.end);
                 self.begin(Span { end: header, ..f.span });
-                self.out.push_str("fix");
-                self.named_args(&f.args);
+                let args = if f.args.is_empty() { String::new() } else { named_args(&f.args) };
+                let _ = write!(self.out, "fix{args}");
                 self.braces(header, f.span, |out| f.body.iter().for_each(|s| out.stmt(s)));
             }
             Stmt::Error => {}
-        }
-    }
-
-    fn named_args(&mut self, args: &[(super::ast::Name, super::ast::Expr)]) {
-        if !args.is_empty() {
-            let args: Vec<String> =
-                args.iter().map(|(n, e)| format!("{}={}", n.text, expr(e, false))).collect();
-            let _ = write!(self.out, "({})", args.join(", "));
         }
     }
 
@@ -252,17 +244,18 @@ impl Formatter<'_> {
 
     fn intrin(&mut self, i: &Intrin) {
         self.begin(Span { end: i.name.span.end, ..i.span });
-        let _ = write!(self.out, "intrin {}", i.name.text);
-        for feature in &i.requires {
-            let _ = write!(self.out, " requires {}", feature.text);
+        let mut clauses = vec![format!("intrin {}", i.name.text)];
+        if !i.requires.is_empty() {
+            let features: Vec<&str> = i.requires.iter().map(|f| f.text.as_str()).collect();
+            clauses.push(format!("requires {}", features.join(", ")));
         }
-        if let Some(symbol) = &i.symbol {
-            let _ = write!(self.out, " symbol \"{symbol}\"");
-        }
+        clauses.extend(i.symbol.iter().map(|s| format!("symbol \"{}\"", s.text)));
         if !i.cost.is_empty() {
-            self.out.push_str(" cost");
-            self.named_args(&i.cost);
+            clauses.push(format!("cost{}", named_args(&i.cost)));
         }
+        let line = clauses.join(" ");
+        let fits = line.chars().count() + " {".len() <= WIDTH;
+        self.out.push_str(&if fits { line } else { clauses.join("\n    ") });
         self.braces(i.name.span.end, i.span, |out| out.kernel(&i.kernel, "kernel "));
     }
 
@@ -278,6 +271,12 @@ impl Formatter<'_> {
         }
         self.end(r.span);
     }
+}
+
+fn named_args(args: &[(Name, super::ast::Expr)]) -> String {
+    let args: Vec<String> =
+        args.iter().map(|(n, e)| format!("{}={}", n.text, expr(e, false))).collect();
+    format!("({})", args.join(", "))
 }
 
 fn header_end(params: &[Group], results: &[Group], facts: &[Fact], name: Span) -> u32 {

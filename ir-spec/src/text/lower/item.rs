@@ -1,6 +1,7 @@
 //! Top-level items.
 
 use super::function::lower_function;
+use super::intrinsic::lower_intrinsic;
 use super::kernel::lower_kernel;
 use super::program::lower_program;
 use super::schedule::lower_schedule;
@@ -24,20 +25,25 @@ impl ModuleCx {
         self.kernel_level(file);
         for item in &file.items {
             match item {
-                Item::Intrin(i) => self.unsupported("intrinsic declarations", i.span),
                 Item::Rule(r) => self.unsupported("rewrite rules", r.span),
                 Item::Function(_)
                 | Item::Kernel(_)
                 | Item::Program(_)
                 | Item::Schedule(_)
                 | Item::Semiring(..)
+                | Item::Intrin(_)
                 | Item::Error => {}
             }
         }
     }
 
-    /// Kernels, then what refers to them. Mistakes are in the diagnostics.
+    /// Intrinsics, kernels, then what refers to them. Mistakes are in the diagnostics.
     fn kernel_level(&mut self, file: &File) {
+        for item in &file.items {
+            if let Item::Intrin(i) = item {
+                let _ = lower_intrinsic(self, i);
+            }
+        }
         let mut rest = Vec::new();
         for item in &file.items {
             if let Item::Kernel(k) = item {

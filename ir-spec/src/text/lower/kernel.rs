@@ -22,6 +22,17 @@ pub(super) fn lower_kernel(module: &mut ModuleCx, k: &ast::Kernel) -> Result<(),
         let message = format!("kernel `{}` is declared twice", name.text);
         return Err(module.error(Diagnostic::new(Code::Name, name.span, message)));
     }
+    let kernel = read_kernel(module, name, k)?;
+    module.module.kernels.insert(name.text.clone(), kernel);
+    Ok(())
+}
+
+/// Reads a kernel and verifies it; `name` is what messages call it.
+pub(super) fn read_kernel(
+    module: &mut ModuleCx,
+    name: &ast::Name,
+    k: &ast::Kernel,
+) -> Result<Kernel, Reported> {
     // A kernel may read what its results hold, said or not.
     let plain = |g: &ast::Group| match g.modifier {
         Modifier::Inout => ast::Group { modifier: Modifier::None, ..g.clone() },
@@ -44,15 +55,10 @@ pub(super) fn lower_kernel(module: &mut ModuleCx, k: &ast::Kernel) -> Result<(),
     let mut kernel = cx.kernel;
     outcome?;
     kernel.body = body?;
-    if let Err(mistakes) = verify(&kernel) {
-        for mut d in mistakes {
-            d.span = Some(name.span);
-            module.diagnostics.push(d);
-        }
-        return Err(Reported);
+    match verify(&kernel) {
+        Ok(()) => Ok(kernel),
+        Err(mistakes) => Err(module.report_at(name.span, mistakes)),
     }
-    module.module.kernels.insert(name.text.clone(), kernel);
-    Ok(())
 }
 
 /// Sizes, parameters, results and facts of a kernel or program, as those of a function.
@@ -263,6 +269,9 @@ impl KernelCx<'_> {
             KernelStmt::Alloc(names, ty, attrs) => self.alloc(names, ty, attrs),
             KernelStmt::Repeat { var, lo, limit, until, body } => {
                 self.repeat(var, (lo.as_ref(), limit), until, body).map(|s| vec![s])
+            }
+            KernelStmt::Intrin { name, params, results } => {
+                self.intrinsic(name, params, results).map(|s| vec![s])
             }
             KernelStmt::Error => Err(Reported),
         }

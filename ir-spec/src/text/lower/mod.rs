@@ -15,6 +15,7 @@ mod function;
 mod hir;
 mod index;
 mod integer;
+mod intrinsic;
 mod item;
 mod kernel;
 mod kernel_index;
@@ -28,12 +29,16 @@ mod sugar;
 mod typing;
 mod value;
 
+pub(crate) use intrinsic::read_intrinsics;
+
 use super::ast;
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::graph::Module;
+use crate::intrinsic::Intrinsic;
 use crate::span::{Sources, Span};
 use indexmap::IndexMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Marks that a mistake was found and reported.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +76,8 @@ pub(super) struct ModuleCx {
     declared: IndexMap<String, Rc<ast::Function>>,
     /// Functions of the standard library that were asked for.
     library: IndexMap<String, Option<Rc<ast::Function>>>,
+    /// Intrinsics of the runtime that were asked for.
+    intrinsics: IndexMap<String, Arc<Intrinsic>>,
     /// Names of the kernels that the text declares.
     declared_kernels: Vec<String>,
     /// Semirings that the text declares.

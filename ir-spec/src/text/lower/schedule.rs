@@ -29,7 +29,7 @@ pub(super) fn lower_schedule(module: &mut ModuleCx, s: &ast::Schedule) -> Result
     let mut directives = Vec::new();
     let mut outcome = Ok(());
     for d in &s.directives {
-        match directive(d) {
+        match directive(module, d) {
             Ok(d) => directives.push(d),
             Err(d) => outcome = Err(module.error(*d)),
         }
@@ -43,9 +43,23 @@ pub(super) fn lower_schedule(module: &mut ModuleCx, s: &ast::Schedule) -> Result
 /// What reading a part of a directive gives.
 type Read<T> = Result<T, Box<Diagnostic>>;
 
-fn directive(d: &ast::Directive) -> Read<Directive> {
+fn directive(module: &mut ModuleCx, d: &ast::Directive) -> Read<Directive> {
     let permission = d.permission.as_ref().map(permission).transpose()?;
-    Ok(Directive { primitive: primitive(&Arguments(d))?, permission, span: d.span })
+    let primitive = match d.name.text.as_str() {
+        "tensorize" => tensorize(module, &Arguments(d))?,
+        _ => primitive(&Arguments(d))?,
+    };
+    Ok(Directive { primitive, permission, span: d.span })
+}
+
+fn tensorize(module: &mut ModuleCx, a: &Arguments<'_>) -> Read<Primitive> {
+    let [] = a.outputs("loop")?;
+    let [target, intrinsic] = a.positional("a loop and an intrinsic")?;
+    a.options(&[])?;
+    let called = name(intrinsic, "an intrinsic")?;
+    let called = ast::Name { text: called, span: intrinsic.span };
+    let intrinsic = module.intrinsic_named(&called).map_err(Box::new)?;
+    Ok(Primitive::Tensorize { target: name(target, "a loop")?, intrinsic })
 }
 
 fn primitive(a: &Arguments<'_>) -> Read<Primitive> {
@@ -78,6 +92,29 @@ fn primitive(a: &Arguments<'_>) -> Read<Primitive> {
         }
         "inline" => Primitive::Inline(a.one_block()?),
         "reverse_inline" => Primitive::ReverseInline(a.one_block()?),
+        "pad" => pad(a)?,
+        "pipeline" => {
+            let [] = a.outputs("buffer")?;
+            let [target, block] = a.positional("a loop and a block")?;
+            a.options(&["depth"])?;
+            let depth = a.option("depth").map_or(Ok(2), number)?;
+            let (target, block) = (name(target, "a loop")?, name(block, "a block")?);
+            Primitive::Pipeline { target, block, depth }
+        }
+        "bind" => {
+            let [] = a.outputs("loop")?;
+            let [target, axis] = a.positional("a loop and an axis")?;
+            a.options(&[])?;
+            Primitive::Bind { target: name(target, "a loop")?, axis: grid_axis(axis)? }
+        }
+        _ => return memory_primitive(a),
+    })
+}
+
+/// Directives about buffers.
+fn memory_primitive(a: &Arguments<'_>) -> Read<Primitive> {
+    let d = a.0;
+    Ok(match d.name.text.as_str() {
         "cache_read" => {
             let [cache] = a.outputs("buffer")?;
             let [block, buffer] = a.positional("a block and a buffer")?;
@@ -125,25 +162,6 @@ fn primitive(a: &Arguments<'_>) -> Read<Primitive> {
             let (at, scope) = a.place()?;
             let (buffer, layout) = layout(from, to, Some(&cache))?;
             Primitive::Pack { block: name(block, "a block")?, buffer, layout, at, scope, cache }
-        }
-        "pad" => pad(a)?,
-        "pipeline" => {
-            let [] = a.outputs("buffer")?;
-            let [target, block] = a.positional("a loop and a block")?;
-            a.options(&["depth"])?;
-            let depth = a.option("depth").map_or(Ok(2), number)?;
-            let (target, block) = (name(target, "a loop")?, name(block, "a block")?);
-            Primitive::Pipeline { target, block, depth }
-        }
-        "bind" => {
-            let [] = a.outputs("loop")?;
-            let [target, axis] = a.positional("a loop and an axis")?;
-            a.options(&[])?;
-            Primitive::Bind { target: name(target, "a loop")?, axis: grid_axis(axis)? }
-        }
-        "tensorize" => {
-            let message = format!("`{}` is not supported yet", d.name.text);
-            return Err(mistake(Code::Unsupported, d.name.span, message));
         }
         other => {
             let known = Primitive::NAMES.into_iter();

@@ -1,0 +1,150 @@
+//! Every block and call of a kernel with the loops around it.
+
+use std::collections::HashMap;
+use tcc_ir::VarId;
+use tcc_ir::int::{IntExpr, Symbol};
+use tcc_ir::kernel::{Block, IntrinsicCall, LoopKind, Stmt, View};
+use tcc_ir::scalar::{Expr, Func};
+
+/// What is evaluated at a point of the loops.
+pub(super) enum Part<'k> {
+    Block(&'k Block),
+    /// The condition of an `if`.
+    Condition(&'k Expr),
+    /// The call of an intrinsic.
+    Call(&'k IntrinsicCall),
+    /// An argument of an intrinsic; its axes are the innermost loops around it.
+    View(&'k View),
+}
+
+/// The loops around a part. Extents are over sizes alone: a loop whose extent depends on an outer
+/// one has the extent at the middle of the outer one.
+#[derive(Default)]
+pub(super) struct Around {
+    pub(super) loops: Vec<Loop>,
+    /// Conditions on loop variables and sizes, each with whether it holds here.
+    pub(super) conditions: Vec<(Expr, bool)>,
+    /// Values of `let` variables over loop variables.
+    lets: HashMap<VarId, IntExpr>,
+    /// The middle value of each loop variable.
+    middles: HashMap<VarId, IntExpr>,
+}
+
+/// A loop with its extent.
+pub(super) struct Loop {
+    pub(super) var: VarId,
+    /// The first value.
+    pub(super) lo: IntExpr,
+    pub(super) extent: IntExpr,
+    pub(super) kind: LoopKind,
+}
+
+impl Around {
+    /// The expression over loop variables and sizes.
+    pub(super) fn resolve(&self, e: &IntExpr) -> IntExpr {
+        replaced(e, &self.lets)
+    }
+
+    /// The expression over sizes alone.
+    pub(super) fn at_middle(&self, e: &IntExpr) -> IntExpr {
+        replaced(&self.resolve(e), &self.middles)
+    }
+
+    /// The expression over sizes and one loop variable.
+    pub(super) fn at_middle_but(&self, e: &IntExpr, kept: VarId) -> IntExpr {
+        self.resolve(e).substitute(&|s| match s {
+            Symbol::Var(v) if v != kept => self.middles.get(&v).cloned(),
+            _ => None,
+        })
+    }
+}
+
+fn replaced(e: &IntExpr, by: &HashMap<VarId, IntExpr>) -> IntExpr {
+    e.substitute(&|s| match s {
+        Symbol::Var(v) => by.get(&v).cloned(),
+        Symbol::Size(_) => None,
+    })
+}
+
+/// What a condition is taken to be where it is not evaluated: arguments are row-major, and
+/// anything else holds.
+fn assumed(condition: &Expr) -> bool {
+    match condition {
+        Expr::Apply(Func::Not, args) => !args.iter().all(is_contiguous),
+        _ => true,
+    }
+}
+
+fn is_contiguous(e: &Expr) -> bool {
+    e.operands(Func::And).into_iter().all(|e| matches!(e, Expr::Contiguous(_)))
+}
+
+/// True if a condition compares loop variables and sizes.
+fn is_of_integers(e: &Expr) -> bool {
+    e.operands(Func::And).into_iter().all(|e| matches!(e, Expr::Compare(..)))
+}
+
+/// Calls `visit` for every block, condition and call. With `assume` only the branches are walked
+/// that row-major arguments take; otherwise every first branch.
+pub(super) fn walk<'k>(body: &'k [Stmt], assume: bool, visit: &mut dyn FnMut(Part<'k>, &Around)) {
+    Walk { around: Around::default(), assume, visit }.body(body);
+}
+
+struct Walk<'v, 'k> {
+    around: Around,
+    assume: bool,
+    visit: &'v mut dyn FnMut(Part<'k>, &Around),
+}
+
+impl<'k> Walk<'_, 'k> {
+    fn call(&mut self, c: &'k IntrinsicCall) {
+        (self.visit)(Part::Call(c), &self.around);
+        for v in &c.views {
+            let outer = self.around.loops.len();
+            for (axis, n) in &v.axes {
+                let extent = self.around.at_middle(n);
+                let (lo, kind) = (IntExpr::constant(0), LoopKind::Serial);
+                self.around.loops.push(Loop { var: *axis, lo, extent, kind });
+            }
+            (self.visit)(Part::View(v), &self.around);
+            self.around.loops.truncate(outer);
+        }
+    }
+
+    fn body(&mut self, body: &'k [Stmt]) {
+        for s in body {
+            match s {
+                Stmt::For(f) => {
+                    let (lo, hi) = (self.around.at_middle(&f.lo), self.around.at_middle(&f.hi));
+                    let middle = (lo.clone() + hi.clone()).div(&IntExpr::constant(2));
+                    self.around.middles.insert(f.var, middle);
+                    let extent = hi - lo.clone();
+                    self.around.loops.push(Loop { var: f.var, lo, extent, kind: f.kind });
+                    self.body(&f.body);
+                    self.around.loops.pop();
+                }
+                Stmt::Repeat(r) => self.body(&r.body),
+                Stmt::If { condition, then, otherwise } => {
+                    (self.visit)(Part::Condition(condition), &self.around);
+                    if self.assume && is_of_integers(condition) {
+                        for (body, holds) in [(then, true), (otherwise, false)] {
+                            self.around.conditions.push((condition.clone(), holds));
+                            self.body(body);
+                            self.around.conditions.pop();
+                        }
+                        continue;
+                    }
+                    let taken = !self.assume || assumed(condition);
+                    self.body(if taken && !then.is_empty() { then } else { otherwise });
+                }
+                Stmt::Let { var, value } => {
+                    let value = self.around.resolve(value);
+                    self.around.lets.insert(*var, value);
+                }
+                Stmt::Block(b) => (self.visit)(Part::Block(b), &self.around),
+                Stmt::Intrin(c) => self.call(c),
+                Stmt::Alloc(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! Contractions: reductions of two-sided bodies on tiles of registers.
+//!
+//! The variables of `C[m..., n] += A[m..., k...] * B[k..., n]` fall into groups: *lanes* (`n`, the
+//! last axis of the target), *rows* (borne by what does not move with the lanes), *summed*, and
+//! outer ones. A tile of rows and vectors of lanes is kept in registers while the summed variables
+//! run:
+//!
+//! ```text
+//! for outer... { for block of lanes { for block of k {
+//!     S[k, n] = B[k, n]                               // lanes side by side, in the cache
+//!     for no in NC/NB { for mo in M/MR {
+//!         acc[MR, NB] = 0, or C
+//!         for k { for m in MR unroll { for n in NB vectorize { acc[m, n] += A * S } } }
+//!         C = acc
+//!     } }
+//! } } }
+//! ```
+//!
+//! The copy `S` is made where the lanes' operand is not side by side, or is used often enough; a
+//! convolution's is made of the rows of an image block by block. The other operand is packed before
+//! (`pack`) where neither its rows nor its summed variable lie side by side. Any reducer and any
+//! body will do. Which tile is best follows from the extents and from what a core does in a cycle
+//! ([`tile`]).
+
+mod loops;
+mod tile;
+
+use super::block::{Body, KernelBuilder};
+use super::nest::{self, Initial, extent_of, over_spatial};
+use super::pack::{self, Panels};
+use super::reduce::{split_vars, update_of};
+use super::vector::{Motion, motion};
+use tcc_ir::int::IntExpr;
+use tcc_ir::kernel::{Buffer, Scope, Stmt, Update};
+use tcc_ir::scalar::{Expr, Func, Read, Reducer, Subscript};
+use tcc_ir::{TensorId, VarId};
+
+/// Vector registers for accumulators and operands.
+const REGISTERS: i64 = 30;
+/// Cycles a vector from the second cache.
+const STREAM: f64 = 4.5;
+/// Bytes of the cache that a core has for itself: what the copy of the lanes' operand may take.
+const CACHE: i64 = 1 << 20;
+/// Elements of a summed variable that a block takes at most, and lanes.
+const SUMMED: i64 = 256;
+const LANES: i64 = 512;
+/// Rows of a matrix that are read side by side.
+const STREAMS: i64 = 32;
+/// Summed variables of at most this extent are unrolled.
+const UNROLLED: i64 = 4;
+/// Nodes of a body that a tile repeats for each of its elements.
+const LARGEST: usize = 64;
+/// What a symbolic extent counts.
+const NOMINAL: i64 = 256;
+
+/// A contraction's variables by their part in it.
+struct Contraction {
+    /// The variables of the target that lie in lanes, row-major; more than one only with a copy.
+    lanes: Vec<VarId>,
+    /// The variable whose values a tile holds beside each other.
+    rows: Option<VarId>,
+    /// Other variables of the target.
+    outer: Vec<VarId>,
+    summed: Vec<VarId>,
+    /// The body, and the parts of it that do not and do move with the lanes.
+    value: Expr,
+    fixed: Option<Expr>,
+    moving: Option<Expr>,
+    update: Update,
+    reducer: Reducer,
+    initial: Initial,
+    /// The fixed part in the order in which tiles read it.
+    panels: Option<Panels>,
+    tile: Tile,
+    /// Lanes of a vector.
+    width: i64,
+    blocks: Option<Blocks>,
+    /// The block of the target, rows by lanes, where the lanes are several axes.
+    result: Option<TensorId>,
+}
+
+/// Blocks of lanes and of a summed variable.
+struct Blocks {
+    /// The copy of the moving part; none if tiles read it where it is.
+    buffer: Option<TensorId>,
+    /// The summed variable that is taken in blocks, with their size; none takes it whole.
+    summed: VarId,
+    block: Option<i64>,
+    /// Values of the first lanes variable that a block takes.
+    lanes: i64,
+}
+
+/// Rows and vectors of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tile {
+    pub(super) rows: i64,
+    pub(super) vectors: i64,
+}
+
+/// The quotient, rounded up.
+pub(super) fn ceil(a: i64, b: i64) -> i64 {
+    (a + b - 1) / b
+}
+
+/// The number of tiles of a size that cover an extent.
+pub(super) fn ceil_of(extent: &IntExpr, size: i64) -> IntExpr {
+    (extent + &IntExpr::constant(size - 1)).div(&IntExpr::constant(size))
+}
+
+/// The tile with the least time for so many rows and lanes: a core starts two multiplications and
+/// two loads a cycle, waits four cycles for a sum, and gets a vector of the lanes' operand from the
+/// second cache in [`STREAM`] cycles.
+pub(super) fn tile(rows: i64, lanes: i64, width: i64) -> Tile {
+    let mut best = (f64::INFINITY, Tile { rows: 1, vectors: 1 });
+    for vectors in 1..=6 {
+        for most in 1..=REGISTERS {
+            if most * vectors + vectors + 1 > REGISTERS {
+                continue;
+            }
+            let tiles = ceil(rows.max(1), most);
+            let high = ceil(rows.max(1), tiles);
+            let columns = ceil(lanes.max(1), width * vectors);
+            let fused = 0.5 * (high * vectors) as f64;
+            let loads = 0.5 * (high + vectors) as f64;
+            let work = fused.max(loads).max(4.0).max(STREAM * vectors as f64);
+            let time = (tiles * columns) as f64 * (work + 0.01 * (high + vectors) as f64);
+            if time < best.0 {
+                best = (time, Tile { rows: high, vectors });
+            }
+        }
+    }
+    best.1
+}
+
+/// A size of blocks, at most `most` (one at least) and a multiple of `step`: if there is one that
+/// leaves no rest and is not much smaller, that one.
+pub(super) fn dividing(extent: i64, most: i64, step: i64) -> i64 {
+    let largest = (most / step).max(1) * step;
+    let exact = (1..=largest / step)
+        .rev()
+        .map(|k| k * step)
+        .find(|n| extent % n == 0)
+        .filter(|n| 2 * n > largest);
+    let even = ceil(ceil(extent, ceil(extent, largest)), step) * step;
+    exact.unwrap_or(even).min(ceil(extent, step) * step)
+}
+
+fn nominal(e: &IntExpr) -> i64 {
+    e.as_constant().unwrap_or(NOMINAL).max(1)
+}
+
+/// The statements of a contraction; `None` if the body is none, or none that gains by it.
+pub(super) fn contraction(
+    b: &mut KernelBuilder<'_, '_>,
+    body: &Body,
+    reducer: Reducer,
+    initial: Initial,
+) -> Option<Vec<Stmt>> {
+    let body = &with_lets(body)?;
+    let mut c = recognize(b, body, reducer, initial)?;
+    let size = body.value.dtype().size() as i64;
+    let rows = c.rows.map_or(1, |r| nominal(&extent_of(body, r)));
+    let [last] = c.lanes.as_slice() else { return None };
+    let last = *last;
+    let summed: i64 = c.summed.iter().map(|v| nominal(&extent_of(body, *v))).product();
+    let lanes = nominal(&extent_of(body, last));
+    let shared = c.rows.is_some_and(|r| c.moving.as_ref().is_some_and(|m| !mentions(m, r)));
+    let first = tile(rows, lanes, c.width);
+    let uses = if shared { ceil(rows, first.rows) } else { 1 };
+    let unit = moves_by_one(&c.value, last);
+    let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+    let far = lanes * size >= 1024 && summed >= 32 && c.summed.iter().chain([&last]).all(known);
+    // Lanes that leave much of their vectors empty.
+    let sparse = 10 * lanes < 9 * ceil(lanes, c.width) * c.width;
+    let wanted = !unit || (uses >= 3 && (far || sparse && summed >= 32));
+    if wanted && shared && rows >= 2 {
+        c.merge_lanes(b, body);
+    } else if !unit {
+        return None;
+    }
+    let lanes: i64 = c.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product();
+    c.tile = tile(rows, lanes, c.width);
+    if !shared {
+        // Rows only keep the core busy: few are enough.
+        c.tile.rows = c.tile.rows.min(4);
+        c.tile.vectors = c.tile.vectors.min(if c.tile.rows > 1 { 2 } else { 4 });
+    }
+    if wanted {
+        let copy = c.plan_copy(b, body)?;
+        if c.lanes.len() > 1 {
+            let rows = c.rows.map_or(IntExpr::constant(1), |r| extent_of(body, r));
+            let copied = copy.buffer.and_then(|t| b.kernel.buffers.get(t));
+            let row = copied.and_then(|x| x.shape.last().cloned())?;
+            let (name, dtype) =
+                (b.unused_name(&format!("{}_block", body.name)), body.value.dtype());
+            let shape = vec![rows, row];
+            let buffer = Buffer { name, dtype, shape, scope: Scope::Local };
+            c.result = Some(b.kernel.buffers.push(buffer));
+        }
+        c.blocks = Some(copy);
+    } else if far && lanes * summed * size > CACHE && c.initial == Initial::Unit {
+        c.blocks = c.plan_rows(body);
+    }
+    c.pack_rows(b, body, lanes);
+    let outer = c.outer.clone();
+    Some(over_spatial(b, body, &outer, &mut |b, at| c.blocks(b, body, at)))
+}
+
+/// The body with its lets written out where they are used.
+fn with_lets(body: &Body) -> Option<Body> {
+    let mut out = body.clone();
+    let mut values: Vec<(TensorId, Expr)> = Vec::new();
+    for (t, e) in std::mem::take(&mut out.lets) {
+        let e = written_out(&e, &values);
+        values.push((t, e));
+    }
+    out.value = written_out(&out.value, &values);
+    let mut size = 0;
+    out.value.visit(&mut |_| size += 1);
+    (size <= LARGEST).then_some(out)
+}
+
+fn written_out(e: &Expr, values: &[(TensorId, Expr)]) -> Expr {
+    e.rewrite(&|i| i.clone(), &mut |x| match &x {
+        Expr::Read(r) => {
+            let found = values.iter().find(|(t, _)| *t == r.tensor);
+            found.map_or(x.clone(), |(_, value)| value.clone())
+        }
+        _ => x,
+    })
+}
+
+/// True if everything that moves with `v` moves to the next element.
+fn moves_by_one(e: &Expr, v: VarId) -> bool {
+    e.reads().iter().all(|r| motion(&r.subscripts, v) != Motion::Other && r.default.is_none())
+}
+
+/// True if the variable occurs.
+pub(super) fn mentions(e: &Expr, v: VarId) -> bool {
+    let mut found = false;
+    e.visit_symbols(&mut |s| found |= s == v.into());
+    found
+}
+
+fn recognize(
+    b: &KernelBuilder<'_, '_>,
+    body: &Body,
+    reducer: Reducer,
+    initial: Initial,
+) -> Option<Contraction> {
+    let dtype = body.value.dtype();
+    let wide = b.cx.target.vector_bytes >= nest::MASKED;
+    let mut fits = wide && (dtype.size() == 4 || dtype.size() == 8);
+    body.value.visit(&mut |x| {
+        let d = x.dtype();
+        fits &= d == tcc_abi::DType::Bool || d.size() == dtype.size() && !d.is_complex();
+        fits &= !matches!(x, Expr::Index { .. } | Expr::Compare(..));
+    });
+    if !fits || body.guard.is_some() || !body.lets.is_empty() {
+        return None;
+    }
+    if !matches!(reducer, Reducer::Sum | Reducer::Max | Reducer::Min | Reducer::Prod) {
+        return None;
+    }
+    let affine = |r: &Read| r.subscripts.iter().all(|s| s.as_affine().is_some());
+    if !body.value.reads().into_iter().all(affine) {
+        return None;
+    }
+    let last = body.subscripts.last()?.as_affine()?.as_var()?;
+    let (spatial, summed) = split_vars(body);
+    if summed.is_empty() || !spatial.contains(&last) {
+        return None;
+    }
+    let (value, fixed, moving) = sides(&body.value, reducer, last)?;
+    let rows = match fixed {
+        Some(_) => rows_of(body, &spatial, last, fixed.as_ref(), moving.as_ref()),
+        None => None,
+    };
+    let outer = spatial.into_iter().filter(|v| *v != last && Some(*v) != rows).collect();
+    Some(Contraction {
+        lanes: vec![last],
+        rows,
+        outer,
+        summed,
+        value,
+        fixed,
+        moving,
+        update: update_of(b, body, reducer),
+        reducer,
+        initial,
+        panels: None,
+        tile: Tile { rows: 1, vectors: 1 },
+        width: i64::from(b.cx.target.vector_bytes) / dtype.size() as i64,
+        blocks: None,
+        result: None,
+    })
+}
+
+/// The body as one product of what does not and what does move with the lanes, or else as it is
+/// with its only reads of both kinds; `None` if nothing is fixed.
+fn sides(
+    value: &Expr,
+    reducer: Reducer,
+    lanes: VarId,
+) -> Option<(Expr, Option<Expr>, Option<Expr>)> {
+    let product = match reducer {
+        Reducer::Sum => Func::Mul,
+        _ => Func::Add,
+    };
+    let reads = value.reads();
+    if !reads.iter().any(|r| motion(&r.subscripts, lanes) == Motion::Fixed) {
+        return Some((value.clone(), None, None));
+    }
+    let factors: Vec<Expr> = value.operands(product).into_iter().cloned().collect();
+    let (moving, fixed): (Vec<Expr>, Vec<Expr>) =
+        factors.into_iter().partition(|f| mentions(f, lanes));
+    let pure = moving
+        .iter()
+        .all(|f| f.reads().iter().all(|r| motion(&r.subscripts, lanes) != Motion::Fixed));
+    let join = |list: Vec<Expr>| list.into_iter().reduce(|a, b| Expr::binary(product, a, b));
+    if pure && let (Some(m), Some(f)) = (join(moving), join(fixed)) {
+        return Some((Expr::binary(product, f.clone(), m.clone()), Some(f), Some(m)));
+    }
+    let only = |still: bool| {
+        let mut list: Vec<&&Read> = reads
+            .iter()
+            .filter(|r| (motion(&r.subscripts, lanes) == Motion::Fixed) == still)
+            .collect();
+        list.dedup();
+        match list.as_slice() {
+            [r] => Some(Expr::Read(Box::new((**r).clone()))),
+            _ => None,
+        }
+    };
+    Some((value.clone(), only(true), only(false)))
+}
+
+/// The variable that tiles take several values of: one that shares what moves with the lanes, else
+/// any, so that sums run beside each other.
+fn rows_of(
+    body: &Body,
+    spatial: &[VarId],
+    lanes: VarId,
+    fixed: Option<&Expr>,
+    moving: Option<&Expr>,
+) -> Option<VarId> {
+    let long = |v: &VarId| *v != lanes && extent_of(body, *v).as_constant() != Some(1);
+    let sharing = |v: &VarId| {
+        fixed.is_some_and(|f| mentions(f, *v)) && moving.is_some_and(|m| !mentions(m, *v))
+    };
+    let candidates = || spatial.iter().rev().copied().filter(long);
+    let mut best: Option<VarId> = None;
+    for v in candidates().filter(sharing) {
+        // The longest, up to what a tile holds.
+        let worth = |v: VarId| nominal(&extent_of(body, v)).min(12);
+        if best.is_none_or(|o| worth(v) > worth(o)) {
+            best = Some(v);
+        }
+    }
+    best.or_else(|| candidates().next())
+}
+
+impl Contraction {
+    /// True if tiles read a copy of the moving part.
+    fn copies(&self) -> bool {
+        self.blocks.as_ref().is_some_and(|c| c.buffer.is_some())
+    }
+
+    /// Takes the axes before the last one into the lanes too, as far as only the moving part bears
+    /// them and the last one alone does not fill a tile.
+    fn merge_lanes(&mut self, b: &KernelBuilder<'_, '_>, body: &Body) {
+        let Some(moving) = self.moving.clone() else { return };
+        let fixed = self.fixed.clone();
+        let shape = b.kernel.buffers.get(body.buffer).map_or(Vec::new(), |x| x.shape.clone());
+        let mut axis = body.subscripts.len() - 1;
+        let Some(last) = self.lanes.last().copied() else { return };
+        let mut inner = extent_of(body, last);
+        while axis > 0 {
+            // The axis that joins must be whole.
+            let whole =
+                shape.get(axis).is_some_and(|n| *n == inner) && inner.as_constant().is_some();
+            let small = self.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product::<i64>()
+                < LANES / 2;
+            axis -= 1;
+            let next = body.subscripts.get(axis).and_then(Subscript::as_affine);
+            let Some(v) = next.and_then(IntExpr::as_var) else { return };
+            let free = self.outer.contains(&v)
+                && mentions(&moving, v)
+                && !fixed.as_ref().is_some_and(|f| mentions(f, v));
+            if !whole || !small || !free {
+                return;
+            }
+            self.outer.retain(|x| *x != v);
+            self.lanes.insert(0, v);
+            inner = extent_of(body, v);
+        }
+    }
+
+    /// Blocks of few rows of a large matrix: as many as the core follows at a time.
+    fn plan_rows(&self, body: &Body) -> Option<Blocks> {
+        let extent = |v: VarId| nominal(&extent_of(body, v));
+        let summed = self.summed.iter().copied().max_by_key(|v| extent(*v))?;
+        let others: i64 = self.summed.iter().map(|v| extent(*v)).product::<i64>() / extent(summed);
+        let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
+        let step = self.tile.vectors * self.width;
+        let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
+        Some(Blocks { buffer: None, summed, block: Some(block), lanes })
+    }
+
+    /// How the moving part is copied.
+    fn plan_copy(&self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Blocks> {
+        let moving = self.moving.as_ref()?;
+        let borne: Vec<VarId> =
+            self.summed.iter().copied().filter(|v| mentions(moving, *v)).collect();
+        let extent = |v: VarId| nominal(&extent_of(body, v));
+        let summed = borne.iter().copied().max_by_key(|v| extent(*v))?;
+        let others: i64 = borne.iter().filter(|v| **v != summed).map(|v| extent(*v)).product();
+        if borne.iter().any(|v| *v != summed && extent_of(body, *v).as_constant().is_none()) {
+            return None;
+        }
+        // What is not known is not cut twice: each cut doubles the code.
+        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+        let cut = self.lanes.iter().all(known) && known(&summed);
+        let most = (SUMMED / others).max(1);
+        let block = dividing(extent(summed), most, 1);
+        let size = body.value.dtype().size() as i64;
+        let inner: i64 = self.lanes.iter().skip(1).map(|v| extent(*v)).product();
+        let fitting = (CACHE / 2 / (block * others * size)).min(LANES);
+        let step = self.tile.vectors * self.width;
+        let first = extent(*self.lanes.first()?);
+        let lanes = if !cut {
+            step
+        } else if self.lanes.len() == 1 {
+            dividing(first, fitting.max(step), step)
+        } else {
+            // Rows of an image that fill tiles best.
+            let most = (fitting / inner).clamp(1, first);
+            let waste = |n: i64| {
+                let all = ceil(first, n) * ceil(n * inner, step) * step;
+                all as f64 + (first / n) as f64
+            };
+            (1..=most).min_by(|x, y| waste(*x).total_cmp(&waste(*y))).unwrap_or(1)
+        };
+        // An odd number of lines keeps rows of the copy out of each other's way in the cache.
+        let line = 64 / size;
+        let lines = (ceil(lanes * inner, step) + 1) * step / line;
+        let row = (lines | 1) * line;
+        let name = b.unused_name(&format!("{}_copy", body.name));
+        let mut shape: Vec<IntExpr> = Vec::new();
+        for v in &borne {
+            let whole = *v != summed || !cut;
+            shape.push(if whole { extent_of(body, *v) } else { IntExpr::constant(block) });
+        }
+        shape.push(IntExpr::constant(row));
+        let dtype = moving.dtype();
+        let buffer = b.kernel.buffers.push(Buffer { name, dtype, shape, scope: Scope::Local });
+        Some(Blocks { buffer: Some(buffer), summed, block: cut.then_some(block), lanes })
+    }
+
+    /// Packs the fixed part where a tile would pick its elements from far apart, often.
+    fn pack_rows(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body, lanes: i64) {
+        let (Some(r), Some(fixed)) = (self.rows, self.fixed.clone()) else { return };
+        let columns = ceil(lanes, self.tile.vectors * self.width);
+        let longest = self.summed.iter().copied().max_by_key(|v| nominal(&extent_of(body, *v)));
+        let along = longest.is_some_and(|v| {
+            fixed.reads().iter().all(|x| motion(&x.subscripts, v) != Motion::Other)
+        });
+        let plain = matches!(fixed, Expr::Read(_));
+        let often = columns >= 2 && self.tile.rows > 1;
+        // Rows that lie far apart meet in the same sets of the caches.
+        let far = columns >= 8 && along && {
+            let longest = longest.map_or(1, |v| nominal(&extent_of(body, v)));
+            longest * body.value.dtype().size() as i64 >= 2048
+        };
+        if mentions(&fixed, r) && (!plain || !along || far) && often {
+            self.panels = pack::pack(b, body, &fixed, (r, self.tile.rows), "rows");
+        }
+    }
+}
+
+/// Arguments of unknown strides that a body reads or writes.
+pub(super) fn strided(b: &KernelBuilder<'_, '_>, body: &Body) -> Vec<TensorId> {
+    let mut out: Vec<TensorId> = Vec::new();
+    let mut note = |t: TensorId| {
+        let scope = b.kernel.buffers.get(t).map(|x| x.scope);
+        if scope == Some(Scope::Strided) && !out.contains(&t) {
+            out.push(t);
+        }
+    };
+    note(body.buffer);
+    body.lets.iter().map(|(_, e)| e).chain([&body.value]).for_each(|e| {
+        e.reads().iter().for_each(|r| note(r.tensor));
+    });
+    out
+}

@@ -1,0 +1,376 @@
+//! Definitions that share their outer loops become one kernel.
+//!
+//! Consecutive definitions whose leading axes run over the same extents, and that read each other
+//! at the same leading indices only, run side by side inside of the loops over those axes. What
+//! only they use lives in local memory, without those axes: rows of a softmax, of a layer norm, of
+//! attention stay in the cache. Where a member is a contraction, the last shared axis is taken in
+//! blocks, so that its tiles have rows.
+//!
+//! ```text
+//! S[b,i,j] += Q * K                for b { for i in blocks of 64 {
+//! M[b,i] max= S[b,i,j]                 alloc S[64, J], M[64], ... @local
+//! P[b,i,j] = exp(S - M)                S = ..; M = ..; P = ..; O[b,i,e] = ..
+//! O[b,i,e] += P * V                } }
+//! ```
+
+use super::block::{Body, KernelBuilder, Start};
+use super::contraction::{ceil_of, dividing};
+use super::nest::{Initial, serial};
+use super::{Fixed, LowerCx, nest, reduce};
+use indexmap::IndexMap;
+use tcc_ir::graph::{Definition, Equation, Function, Node, Role};
+use tcc_ir::int::{IntExpr, Symbol};
+use tcc_ir::kernel::{Buffer, Scope, Stmt, Update};
+use tcc_ir::scalar::{Comparison, Expr, Read, Subscript};
+use tcc_ir::{TensorId, VarId};
+
+/// Rows of a block where a member is a contraction.
+const ROWS: i64 = 64;
+/// Bytes of one iteration's local memory that pay.
+const LOCAL: i64 = 1 << 20;
+/// What a symbolic extent counts.
+const NOMINAL: i64 = 256;
+
+/// Definitions that run together.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    /// Their tensors in order.
+    pub(super) members: Vec<TensorId>,
+    /// How many leading axes they share.
+    shared: usize,
+    /// True if the last shared axis is taken in blocks.
+    blocked: bool,
+}
+
+/// A tensor of a group in local memory, as equations of the group see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Local {
+    pub(crate) buffer: TensorId,
+    /// Leading axes that the loops around fix.
+    pub(crate) dropped: usize,
+}
+
+/// The groups of a function's definitions that are not computed where they are read.
+pub(super) fn groups(cx: &LowerCx<'_>) -> Vec<Group> {
+    let f = cx.f;
+    let mut out: Vec<Group> = Vec::new();
+    let mut open: Vec<&Definition> = Vec::new();
+    let mut close = |open: &mut Vec<&Definition>| {
+        if let Some(g) = group_of(cx, open) {
+            out.push(g);
+        }
+        open.clear();
+    };
+    for node in &f.nodes {
+        let Node::Define(d) = node else {
+            close(&mut open);
+            continue;
+        };
+        if cx.is_inlined(d.tensor) {
+            continue;
+        }
+        let mut longer = open.clone();
+        longer.push(d);
+        if !open.is_empty() && shared_axes(cx, &longer) == 0 {
+            close(&mut open);
+        }
+        if shared_axes(cx, &[d]) == 0 || is_contraction(f, d) && !is_known(f, d) {
+            close(&mut open);
+        } else {
+            open.push(d);
+        }
+    }
+    close(&mut open);
+    out
+}
+
+/// The longest part of a run that is worth being a group.
+fn group_of(cx: &LowerCx<'_>, run: &[&Definition]) -> Option<Group> {
+    if run.len() < 2 || cx.target.vector_bytes < nest::MASKED || !cx.options.vectorize {
+        return None;
+    }
+    let shared = shared_axes(cx, run);
+    let contracts = run.iter().any(|d| is_contraction(cx.f, d));
+    // A contraction without an axis that both sides share would copy its operand for each block.
+    if shared == 0 || contracts && shared < 2 {
+        return None;
+    }
+    let members: Vec<TensorId> = run.iter().map(|d| d.tensor).collect();
+    let local = members.iter().filter(|t| is_local(cx.f, &members, **t)).count();
+    let last = run.iter().filter_map(|d| cx.f.tensors.get(d.tensor)?.shape.get(shared - 1)).next();
+    let rows = last.and_then(IntExpr::as_constant).unwrap_or(ROWS).min(ROWS);
+    let blocked = contracts && rows > 1;
+    let size = |t: &TensorId| -> i64 {
+        let Some(x) = cx.f.tensors.get(*t) else { return 0 };
+        let inner = x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL));
+        let bytes = inner.product::<i64>() * x.dtype.size() as i64;
+        if blocked { bytes * rows } else { bytes }
+    };
+    let bytes: i64 = members.iter().filter(|t| is_local(cx.f, &members, **t)).map(size).sum();
+    // Rows must be long enough for their loops, and few enough to stay in the cache.
+    let longest = run
+        .iter()
+        .filter_map(|d| cx.f.tensors.get(d.tensor))
+        .map(|x| x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL)).product())
+        .max()
+        .unwrap_or(1i64);
+    (local > 0 && bytes <= LOCAL && longest >= 16).then_some(Group { members, shared, blocked })
+}
+
+/// The leading axes that a run shares: equal extents, and reads among its members at the same
+/// indices.
+fn shared_axes(cx: &LowerCx<'_>, run: &[&Definition]) -> usize {
+    let members: Vec<TensorId> = run.iter().map(|d| d.tensor).collect();
+    let mut shared = usize::MAX;
+    let mut extents: Option<&[IntExpr]> = None;
+    for d in run {
+        let (Some(x), [e]) = (cx.f.tensors.get(d.tensor), d.equations.as_slice()) else {
+            return 0;
+        };
+        let Some(target) = plain(cx, d, e) else { return 0 };
+        shared = shared.min(target.len());
+        match extents {
+            None => extents = Some(&x.shape),
+            Some(first) => {
+                let same = first.iter().zip(&x.shape).take_while(|(a, b)| a == b).count();
+                shared = shared.min(same);
+            }
+        }
+        for r in e.reads().into_iter().filter(|r| members.contains(&r.tensor)) {
+            let at = |s: &Subscript| s.as_affine().and_then(IntExpr::as_var);
+            let same = r
+                .subscripts
+                .iter()
+                .zip(&target)
+                .take_while(|(s, v)| at(s) == Some(**v) && r.default.is_none())
+                .count();
+            shared = shared.min(same);
+        }
+    }
+    if run.is_empty() { 0 } else { shared }
+}
+
+/// The variables of the target, if the equation alone defines all of its tensor.
+fn plain(cx: &LowerCx<'_>, d: &Definition, e: &Equation) -> Option<Vec<VarId>> {
+    let x = cx.f.tensors.get(d.tensor)?;
+    let target = e.plain_target()?;
+    let whole =
+        target.iter().zip(&x.shape).all(|(v, n)| e.vars.get(*v).is_some_and(|i| i.extent == *n));
+    let fresh = !matches!(x.role, Role::Result(Some(_)));
+    let clear = e.guard.is_none() || e.reducer.is_some();
+    let data = e.reads().iter().any(|r| r.subscripts.iter().any(|s| s.as_affine().is_none()));
+    (whole && fresh && clear && !data && !cx.windows.contains_key(&d.tensor)).then_some(target)
+}
+
+/// A reduction over a product.
+fn is_contraction(f: &Function, d: &Definition) -> bool {
+    let rank = f.tensors.get(d.tensor).map_or(0, |x| x.shape.len());
+    d.equations.iter().any(|e| {
+        let wide = e.reads().iter().filter(|r| r.subscripts.len() + 1 >= rank).count() >= 2;
+        e.reducer.is_some() && wide && rank >= 2 && !e.reduced_vars().is_empty()
+    })
+}
+
+/// True if the extents of a definition's tensor are constants. Blocks of rows of unknown number
+/// would double all their code for the last one.
+fn is_known(f: &Function, d: &Definition) -> bool {
+    f.tensors.get(d.tensor).is_some_and(|x| x.shape.iter().all(|n| n.as_constant().is_some()))
+}
+
+/// True if only members use the tensor.
+pub(super) fn is_local(f: &Function, members: &[TensorId], t: TensorId) -> bool {
+    let inside = f.tensors.get(t).is_some_and(|x| x.role == Role::Intermediate);
+    inside
+        && f.nodes.iter().flat_map(Node::definitions).all(|d| {
+            members.contains(&d.tensor)
+                || !d.equations.iter().any(|e| e.reads().iter().any(|r| r.tensor == t))
+        })
+}
+
+/// Lowers a group to one kernel.
+pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
+    let f = cx.f;
+    let definitions: Vec<&Definition> = f
+        .nodes
+        .iter()
+        .flat_map(Node::definitions)
+        .filter(|d| g.members.contains(&d.tensor))
+        .collect();
+    let Some(name) = g.members.last().and_then(|t| f.tensors.get(*t)).map(|x| x.name.clone())
+    else {
+        return;
+    };
+    let Some(shape) = g.members.first().and_then(|t| f.tensors.get(*t)).map(|x| x.shape.clone())
+    else {
+        return;
+    };
+    let mut b = KernelBuilder::new(cx, &name);
+    let whole_axes = if g.blocked { g.shared - 1 } else { g.shared };
+    let loops: Vec<(VarId, IntExpr)> =
+        shape.iter().take(whole_axes).map(|n| (b.kernel.fresh_var("i"), n.clone())).collect();
+    let at: Vec<IntExpr> = loops
+        .iter()
+        .map(|(v, n)| if n.as_constant() == Some(1) { IntExpr::default() } else { (*v).into() })
+        .collect();
+    let stmts = if g.blocked {
+        let extent = shape.get(g.shared - 1).cloned().unwrap_or_default();
+        let rows = dividing(extent.as_constant().unwrap_or(ROWS), ROWS, 1);
+        let size = IntExpr::constant(rows);
+        let whole = extent.div(&size);
+        let count = ceil_of(&extent, rows);
+        let chunk = b.kernel.fresh_var("rows");
+        let lo = if count.as_constant() == Some(1) {
+            IntExpr::default()
+        } else {
+            IntExpr::from(chunk) * size.clone()
+        };
+        let stmts = if whole.clone() * size.clone() == extent {
+            members(&mut b, g, &definitions, &at, Some((&lo, &size)))
+        } else {
+            let main = members(&mut b, g, &definitions, &at, Some((&lo, &size)));
+            let rest = &extent - &(whole.clone() * size);
+            let last = members(&mut b, g, &definitions, &at, Some((&lo, &rest)));
+            let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
+            vec![Stmt::If { condition, then: main, otherwise: last }]
+        };
+        if count.as_constant() == Some(1) {
+            stmts
+        } else {
+            vec![serial(chunk, IntExpr::default(), count, stmts)]
+        }
+    } else {
+        members(&mut b, g, &definitions, &at, None)
+    };
+    b.body = loops.into_iter().rev().fold(stmts, |stmts, (v, n)| {
+        if n.as_constant() == Some(1) {
+            return stmts;
+        }
+        vec![serial(v, IntExpr::default(), n, stmts)]
+    });
+    b.finish();
+}
+
+/// The members at an index of the shared axes, or at a block of rows from `lo`.
+fn members(
+    b: &mut KernelBuilder<'_, '_>,
+    g: &Group,
+    definitions: &[&Definition],
+    at: &[IntExpr],
+    block: Option<(&IntExpr, &IntExpr)>,
+) -> Vec<Stmt> {
+    let f = b.cx.f;
+    b.locals.clear();
+    let mut out = Vec::new();
+    for t in &g.members {
+        let Some(x) = f.tensors.get(*t).filter(|_| is_local(f, &g.members, *t)) else { continue };
+        let mut shape: Vec<IntExpr> = x.shape.iter().skip(at.len()).cloned().collect();
+        if block.is_some() {
+            // Rows of the last block are fewer: local memory has room for a whole one.
+            if let Some(n) = shape.first_mut() {
+                let rows = n.as_constant().unwrap_or(ROWS);
+                *n = IntExpr::constant(dividing(rows, ROWS, 1));
+            }
+        }
+        let name = b.unused_name(&x.name);
+        let scope = Scope::Local;
+        let buffer = b.kernel.buffers.push(Buffer { name, dtype: x.dtype, shape, scope });
+        b.locals.insert(*t, Local { buffer, dropped: at.len() });
+        out.push(Stmt::Alloc(buffer));
+    }
+    for d in definitions {
+        let [e] = d.equations.as_slice() else { continue };
+        let stmts = member(b, d, e, at, block);
+        out.extend(stmts);
+    }
+    b.locals.clear();
+    out
+}
+
+fn member(
+    b: &mut KernelBuilder<'_, '_>,
+    d: &Definition,
+    e: &Equation,
+    at: &[IntExpr],
+    block: Option<(&IntExpr, &IntExpr)>,
+) -> Vec<Stmt> {
+    let target = e.plain_target().unwrap_or_default();
+    let fixed: Fixed = target.iter().copied().zip(at.iter().cloned()).collect();
+    let local = b.locals.get(&d.tensor).copied();
+    let buffer = match local {
+        Some(l) => l.buffer,
+        None => b.written(d.tensor),
+    };
+    let mut body = b.body_of(e, buffer, &fixed);
+    if let Some(l) = local {
+        body.subscripts.drain(..l.dropped.min(body.subscripts.len()));
+    }
+    if let Some((lo, count)) = block {
+        let blocked = target.get(at.len()).copied();
+        let mut free = e.vars.keys().filter(|v| !fixed.contains_key(v));
+        let place = free.position(|v| Some(v) == blocked);
+        if let Some(place) = place {
+            take_block(b, &mut body, place, (lo, count));
+        }
+    }
+    let start = b.coverage(d);
+    debug_assert!(start == Start::Fresh || e.reducer.is_some(), "members define all they write");
+    match body.reducer {
+        None => nest::pointwise_stmts(b, body, Update::Set),
+        Some(r) => reduce::reduction_stmts(b, body, r, Initial::Unit),
+    }
+}
+
+/// Lets a variable of a body run over `count` values from `lo`; local buffers begin at `lo`.
+fn take_block(
+    b: &mut KernelBuilder<'_, '_>,
+    body: &mut Body,
+    place: usize,
+    (lo, count): (&IntExpr, &IntExpr),
+) {
+    let Some((v, _)) = body.vars.get(place).cloned() else { return };
+    let (row, origin) = (b.kernel.fresh_var("row"), b.kernel.fresh_var("o"));
+    if let Some(slot) = body.vars.get_mut(place) {
+        *slot = (row, count.clone());
+    }
+    body.fixed.insert(origin, lo.clone());
+    let replace = |s: Symbol| match s {
+        Symbol::Var(x) if x == v => Some(IntExpr::from(origin) + IntExpr::from(row)),
+        _ => None,
+    };
+    let locals: Vec<TensorId> = b.locals.values().map(|l| l.buffer).collect();
+    let within = |t: TensorId, subscripts: &mut Vec<Subscript>| {
+        if locals.contains(&t)
+            && let Some(Subscript::Affine(i)) = subscripts.first_mut()
+        {
+            *i = i.clone() - IntExpr::from(origin);
+        }
+    };
+    let int = |i: &IntExpr| i.substitute(&replace);
+    let mut node = |e: Expr| match e {
+        Expr::Read(mut r) => {
+            within(r.tensor, &mut r.subscripts);
+            Expr::Read(r)
+        }
+        e => e,
+    };
+    body.value = body.value.rewrite(&int, &mut node);
+    body.guard = body.guard.as_ref().map(|g| g.rewrite(&int, &mut node));
+    for (_, e) in &mut body.lets {
+        *e = e.rewrite(&int, &mut node);
+    }
+    let mut subscripts: Vec<Subscript> =
+        body.subscripts.iter().map(|s| s.rewrite(&int, &mut node)).collect();
+    within(body.buffer, &mut subscripts);
+    body.subscripts = subscripts;
+}
+
+/// Where an equation of a group reads one of its tensors.
+pub(crate) fn local_read(
+    locals: &IndexMap<TensorId, Local>,
+    r: &Read,
+    subscripts: &[Subscript],
+) -> Option<Read> {
+    let l = locals.get(&r.tensor)?;
+    let subscripts = subscripts.iter().skip(l.dropped).cloned().collect();
+    Some(Read { tensor: l.buffer, dtype: r.dtype, subscripts, default: None })
+}

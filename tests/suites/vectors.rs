@@ -1,0 +1,76 @@
+//! The vector emitter: what it takes, what it leaves, and the code that it makes.
+
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
+use tcc::{Compilation, Compiler, Stage};
+
+/// Compiles for a machine with AVX-512, whatever this one has.
+fn lower(text: &str) -> Compilation {
+    Compiler::new("x86_64-v4".parse().unwrap()).lower(text).unwrap()
+}
+
+/// Instructions on vectors and masks, without their addresses.
+fn vector_instructions(listing: &str) -> Vec<&str> {
+    let names = |line: &&str| ["zmm", "ymm", "xmm", ",k", " k"].iter().any(|r| line.contains(r));
+    listing.lines().filter_map(|l| l.split_once("  v").map(|_| l)).filter(names).collect()
+}
+
+/// `2*x + y` over 40 elements: one vector of 32 as two registers, then 8 lanes of half a register.
+/// The products and sums are as written, the literal comes from the constants behind the code.
+#[test]
+fn a_small_kernel_in_instructions() {
+    let f = lower("fn f(X: f32[40], Y: f32[40]) -> (Z: f32[40]) { Z[i] = X[i] * 2 + Y[i] }");
+    let listing = f.text(Stage::Asm).unwrap();
+    let found: Vec<String> = vector_instructions(&listing)
+        .into_iter()
+        .map(|l| l.trim_start().split_once("  ").map_or("", |(_, i)| i).to_owned())
+        .take_while(|i| !i.contains("xmm"))
+        .collect();
+    let expected = [
+        "vmovups zmm0,[rbx]",
+        "vmulps zmm0,zmm0,[r15]{1to16}",
+        "vaddps zmm0,zmm0,[rsi]",
+        "vmovups [rdi],zmm0",
+        "vmovups zmm0,[rbx+40h]",
+        "vmulps zmm0,zmm0,[r15]{1to16}",
+        "vaddps zmm0,zmm0,[rsi+40h]",
+        "vmovups [rdi+40h],zmm0",
+        "vmovups ymm0,[rbx+80h]",
+        "vmulps ymm0,ymm0,[r15]{1to8}",
+        "vaddps ymm0,ymm0,[rsi+80h]",
+        "vmovups [rdi+80h],ymm0",
+    ];
+    assert_eq!(found, expected, "{listing}");
+}
+
+#[test]
+fn affine_kernels_are_emitted_and_others_are_left_with_the_reason() {
+    for text in [
+        "fn f(A: f32[M,K], B: f32[K,N]) -> (C: f32[M,N]) { C[m,n] = A[m,k] * B[k,n] }",
+        "fn f(A: f64[64,300], B: f64[300,70]) -> (C: f64[64,70]) { C[m,n] = A[m,k] * B[k,n] }",
+        "fn f(X: f32[B,N]) -> (Y: f32[B,N]) { Y = softmax(X) }",
+        "fn f(X: f32[8,33,7]) -> (Y: f32[7,33,8]) { Y[c,b,a] = X[a,b,c] }",
+        "fn f(X: f32[1,8,14,14], W: f32[16,8,3,3]) -> (Y: f32[1,16,14,14]) { \
+         Y[n,o,y,x] = X[n,c,y+r-1,x+s-1]?0 * W[o,c,r,s] }",
+        "fn f(A: f32[30,20], B: f32[20,40]) -> (C: f32[30,40]) { C[i,j] max= A[i,k] + B[k,j] }",
+        "fn f(X: i32[N], Y: i32[N]) -> (Z: bool[N]) { Z[i] = X[i] < Y[i] }",
+    ] {
+        assert_eq!(lower(text).refusals().unwrap(), [], "{text}");
+    }
+    for (text, reason) in [
+        (
+            "fn f(X: f32[N], I: i64[M]) -> (Y: f32[M]) { Y[i] = X[I[i]] }",
+            "it reads where its data say",
+        ),
+        ("fn f(X: c64[N]) -> (Y: c64[N]) { Y[i] = X[i] * X[i] }", "c64 is not read into vectors"),
+        ("fn f(X: f32[N]) -> (Y: f32[N]) { Y[i] = sin(X[i]) }", "`sin` has a rare case"),
+    ] {
+        let refusals = lower(text).refusals().unwrap();
+        assert!(!refusals.is_empty(), "{text}");
+        assert!(refusals.iter().all(|(_, r)| r.contains(reason)), "{refusals:?}");
+    }
+    let old = Compiler::new("x86_64-v3".parse().unwrap());
+    let f = old.lower("fn f(X: f32[N]) -> (Y: f32[N]) { Y[i] = X[i] + 1 }").unwrap();
+    assert_eq!(f.refusals().unwrap(), []);
+    assert!(!f.text(Stage::Asm).unwrap().contains("zmm"));
+}
