@@ -47,6 +47,9 @@ impl Extreme<'_> {
         if expr.is_poisoned() {
             return None;
         }
+        if let Some(plain) = self.of_plain(expr, largest) {
+            return Some(plain);
+        }
         let mut current = self.without_nested_vars(expr, largest)?;
         while let Some((var, (lo, hi))) = self.first_moving(&current) {
             let (coefficient, rest) = current.linear_in(var)?;
@@ -61,6 +64,38 @@ impl Extreme<'_> {
             current = coefficient * at + rest;
         }
         Some(current)
+    }
+
+    /// The extreme of a sum of multiples of variables in ranges that stand still: the usual case,
+    /// without the work for the others.
+    fn of_plain(&self, expr: &IntExpr, largest: bool) -> Option<IntExpr> {
+        let mut sum = IntExpr::default();
+        for (m, c) in expr.terms() {
+            let range = match m.0.as_slice() {
+                [Atom::Symbol(Symbol::Var(v))] => self.ranges.range(*v),
+                atoms if atoms.iter().any(|a| self.atom_moves(a)) => return None,
+                _ => None,
+            };
+            sum = match range {
+                None => sum + IntExpr::term(m.clone(), *c),
+                Some((lo, hi)) if !self.moves(&lo) && !self.moves(&hi) => {
+                    let at = if (*c > 0) == largest { hi } else { lo };
+                    sum + at * IntExpr::constant(*c)
+                }
+                Some(_) => return None,
+            };
+        }
+        Some(sum)
+    }
+
+    fn atom_moves(&self, atom: &Atom) -> bool {
+        match atom {
+            Atom::Symbol(Symbol::Var(v)) => self.ranges.range(*v).is_some(),
+            Atom::Symbol(Symbol::Size(_)) => false,
+            Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p) => {
+                p.iter().any(|e| self.moves(e))
+            }
+        }
     }
 
     /// Replaces quotients, remainders, minima and maxima that mention variables by their extremes.
@@ -133,12 +168,7 @@ impl Extreme<'_> {
 
     /// True for a quotient, remainder, minimum or maximum of something that moves.
     fn is_nested(&self, atom: &Atom) -> bool {
-        match atom {
-            Atom::Symbol(_) => false,
-            Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p) => {
-                p.iter().any(|e| self.moves(e))
-            }
-        }
+        !matches!(atom, Atom::Symbol(_)) && self.atom_moves(atom)
     }
 }
 

@@ -388,13 +388,17 @@ impl IntExpr {
         }
         let mut sum = IntExpr::default();
         for (m, c) in &self.terms {
+            if !m.0.iter().any(|a| a.changes(replace)) {
+                sum.push_term(m.clone(), *c);
+                continue;
+            }
             let mut product = IntExpr::constant(*c);
             for atom in &m.0 {
                 product = product * atom.substitute(replace);
             }
-            sum = sum + product;
+            sum = sum.add_unjoined(product);
         }
-        sum
+        sum.join_quotients()
     }
 
     /// The first minimum or maximum in the expression, those inside others first.
@@ -522,8 +526,26 @@ impl IntExpr {
         }
     }
 
+    /// A multiple.
+    fn scaled(mut self, factor: i64) -> IntExpr {
+        if factor == 0 && !self.poisoned {
+            return IntExpr::default();
+        }
+        for (_, c) in &mut self.terms {
+            match c.checked_mul(factor) {
+                Some(product) => *c = product,
+                None => return IntExpr::poison(),
+            }
+        }
+        self
+    }
+
     /// Rewrites `k*c*(x/c) + k*(x % c)` to `k*x`.
     fn join_quotients(self) -> IntExpr {
+        let is_remainder = |m: &Monomial| matches!(m.0.as_slice(), [Atom::Mod(_)]);
+        if !self.terms.iter().any(|(m, _)| is_remainder(m)) {
+            return self;
+        }
         let mods: SmallVec<[(Arc<[IntExpr; 2]>, i64); 1]> = self
             .terms
             .iter()
@@ -580,6 +602,16 @@ impl Monomial {
 }
 
 impl Atom {
+    /// True if the replacement is about a symbol of the atom.
+    fn changes(&self, replace: &dyn Fn(Symbol) -> Option<IntExpr>) -> bool {
+        let inside =
+            |e: &IntExpr| e.terms.iter().flat_map(|(m, _)| &m.0).any(|a| a.changes(replace));
+        match self {
+            Atom::Symbol(s) => replace(*s).is_some(),
+            Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p) => p.iter().any(inside),
+        }
+    }
+
     fn substitute(&self, replace: &dyn Fn(Symbol) -> Option<IntExpr>) -> IntExpr {
         match self {
             Atom::Symbol(s) => replace(*s).unwrap_or_else(|| IntExpr::symbol(*s)),
@@ -646,6 +678,11 @@ impl Mul for &IntExpr {
         if self.poisoned || other.poisoned || self.terms.len() * other.terms.len() > MAX_TERMS {
             return IntExpr::poison();
         }
+        match (self.as_constant(), other.as_constant()) {
+            (Some(c), _) => return other.clone().scaled(c),
+            (_, Some(c)) => return self.clone().scaled(c),
+            (None, None) => {}
+        }
         let mut sum = IntExpr::default();
         for (m, c) in &self.terms {
             for (n, d) in &other.terms {
@@ -660,14 +697,14 @@ impl Mul for &IntExpr {
 impl Neg for IntExpr {
     type Output = IntExpr;
     fn neg(self) -> IntExpr {
-        self * IntExpr::constant(-1)
+        self.scaled(-1)
     }
 }
 
 impl Sub for IntExpr {
     type Output = IntExpr;
     fn sub(self, other: IntExpr) -> IntExpr {
-        self + (-other)
+        self + other.scaled(-1)
     }
 }
 
@@ -681,7 +718,17 @@ impl Add for &IntExpr {
 impl Sub for &IntExpr {
     type Output = IntExpr;
     fn sub(self, other: &IntExpr) -> IntExpr {
-        self.clone() - other.clone()
+        if self.poisoned || other.poisoned {
+            return IntExpr::poison();
+        }
+        let mut out = self.clone();
+        for (m, c) in &other.terms {
+            match c.checked_neg() {
+                Some(c) => out.push_term(m.clone(), c),
+                None => return IntExpr::poison(),
+            }
+        }
+        if out.poisoned { IntExpr::poison() } else { out.join_quotients() }
     }
 }
 

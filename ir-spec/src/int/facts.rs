@@ -6,6 +6,7 @@
 //! and remainders bring their defining inequalities along. Every size and every iteration variable
 //! is known to be non-negative.
 
+use super::refute::has_counterexample;
 use super::{Atom, IntExpr, Monomial, Symbol, simplex};
 use std::collections::BTreeMap;
 
@@ -41,6 +42,16 @@ impl Facts {
         self.add_nonneg(b - a);
     }
 
+    /// How many facts there are, for [`Facts::forget`].
+    pub fn count(&self) -> usize {
+        self.nonneg.len()
+    }
+
+    /// Drops the facts that were added since there were `count`.
+    pub fn forget(&mut self, count: usize) {
+        self.nonneg.truncate(count);
+    }
+
     /// The facts, each `>= 0`.
     pub fn nonneg(&self) -> &[IntExpr] {
         &self.nonneg
@@ -68,7 +79,21 @@ impl Facts {
 
     /// True if `goal >= 0` follows from the facts.
     pub fn is_nonneg(&self, goal: &IntExpr) -> bool {
-        self.proves(goal, DEPTH, &mut Memo::new())
+        if self.is_evident(goal) {
+            return true;
+        }
+        goal.as_constant().is_none()
+            && !has_counterexample(goal, &self.nonneg)
+            && self.proves(goal, DEPTH, &mut Memo::new())
+    }
+
+    /// True if `goal >= 0` is plain to see: its terms are not negative, or it is a fact.
+    pub fn is_evident(&self, goal: &IntExpr) -> bool {
+        let constant = goal.as_constant();
+        !goal.is_poisoned()
+            && (constant.is_some_and(|c| c >= 0)
+                || (constant.is_none()
+                    && (has_no_negative_part(goal) || self.is_at_least_a_fact(goal))))
     }
 
     /// As [`Facts::is_nonneg`]; a proof may rest on others, `depth` of them in a row.

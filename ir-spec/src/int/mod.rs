@@ -9,6 +9,7 @@ pub mod bounds;
 mod expr;
 mod facts;
 mod print;
+mod refute;
 mod simplex;
 
 pub use expr::{Atom, IntExpr, Monomial, Symbol};

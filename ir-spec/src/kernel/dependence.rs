@@ -174,16 +174,18 @@ impl<'a> Accesses<'a> {
     /// The loops of `around`, which stand around the body, that the iterations of two accesses of
     /// one element may differ in; outermost first.
     pub fn open_loops(&self, around: &[Range], a: &Access<'_>, b: &Access<'_>) -> Vec<VarId> {
+        let positions = a.position.iter().zip(&b.position);
+        let both = positions.filter_map(|(x, y)| Some((x.as_ref()?, y.as_ref()?)));
+        let equations: Vec<(&IntExpr, &IntExpr)> = both.collect();
         let mut agreement = Agreement { accesses: self, around, known: Vec::new() };
-        let mut equations: Vec<(IntExpr, IntExpr)> = Vec::new();
-        for (x, y) in a.position.iter().zip(&b.position) {
-            if let (Some(x), Some(y)) = (x, y) {
-                equations.push((x.clone(), y.clone()));
-            }
-        }
-        while agreement.grow(&mut equations) {}
+        agreement.solve(&equations);
         let vars = around.iter().map(|r| r.var);
         vars.filter(|v| !agreement.is_known(&Atom::Symbol((*v).into()))).collect()
+    }
+
+    /// True if two accesses of one element are in the same iteration of the loops around.
+    pub fn are_apart(&self, around: &[Range], a: &Access<'_>, b: &Access<'_>) -> bool {
+        self.open_loops(around, a, b).is_empty()
     }
 }
 
@@ -195,26 +197,32 @@ struct Agreement<'s, 'a> {
 }
 
 impl Agreement<'_, '_> {
-    /// Adds what the equations tell; false if that is nothing.
-    fn grow(&mut self, equations: &mut Vec<(IntExpr, IntExpr)>) -> bool {
-        let before = self.known.len();
-        for (x, y) in equations.iter() {
-            for (m, _) in x.terms() {
-                for atom in &m.0 {
-                    if !self.is_known(atom) && self.tells_apart((x, y), atom) {
-                        self.known.push(atom.clone());
-                    }
+    /// Collects what the equations tell, until nothing is new or all loops are known.
+    fn solve(&mut self, equations: &[(&IntExpr, &IntExpr)]) {
+        loop {
+            let before = self.known.len();
+            for (x, y) in equations {
+                self.learn(x, y);
+            }
+            for x in self.joined() {
+                self.learn(&x, &x);
+            }
+            let all = |r: &Range| self.is_known(&Atom::Symbol(r.var.into()));
+            if self.known.len() == before || self.around.iter().all(all) {
+                break;
+            }
+        }
+    }
+
+    /// Adds the atoms that an equation tells.
+    fn learn(&mut self, x: &IntExpr, y: &IntExpr) {
+        for (m, _) in x.terms() {
+            for atom in &m.0 {
+                if !self.is_known(atom) && self.tells_apart((x, y), atom) {
+                    self.known.push(atom.clone());
                 }
             }
         }
-        let joined: Vec<IntExpr> = self.joined();
-        for x in joined {
-            let equation = (x.clone(), x);
-            if !equations.contains(&equation) {
-                equations.push(equation);
-            }
-        }
-        self.known.len() > before
     }
 
     /// Expressions whose quotient and remainder by the same number are known.
@@ -264,8 +272,17 @@ impl Agreement<'_, '_> {
         }
         // step*(atom - atom') = rest' - rest, which must be shown to lie between the multiples of
         // the step that are not 0.
-        let range = |v: VarId| self.range(v);
+        let step = match x.step.as_constant() {
+            Some(0) => return false,
+            Some(c) if c < 0 => -x.step,
+            _ => x.step,
+        };
         let facts = self.accesses.facts;
+        let still = x.moving.terms().is_empty() && y.moving.terms().is_empty();
+        if still && x.fixed == y.fixed {
+            return facts.is_positive(&step);
+        }
+        let range = |v: VarId| self.range(v);
         let extremes = |e: &IntExpr| bounds::extremes(e, &range, facts);
         let (Some((x_lo, x_hi)), Some((y_lo, y_hi))) = (extremes(&x.moving), extremes(&y.moving))
         else {
@@ -273,10 +290,6 @@ impl Agreement<'_, '_> {
         };
         let shift = y.fixed - x.fixed;
         let (least, most) = (y_lo - x_hi + shift.clone(), y_hi - x_lo + shift);
-        let step = match x.step.as_constant() {
-            Some(c) if c < 0 => -x.step,
-            _ => x.step,
-        };
         facts.less(&most, &step) && facts.less(&-least, &step)
     }
 

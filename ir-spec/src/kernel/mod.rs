@@ -313,6 +313,13 @@ impl Kernel {
     }
 }
 
+impl For {
+    /// The same loop around other statements.
+    pub fn around(&self, body: Vec<Stmt>) -> For {
+        For { var: self.var, lo: self.lo.clone(), hi: self.hi.clone(), kind: self.kind, body }
+    }
+}
+
 impl Block {
     /// The variables that the written subscripts do not mention.
     pub fn reduction_vars(&self) -> Vec<VarId> {

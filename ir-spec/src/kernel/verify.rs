@@ -17,7 +17,7 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::int::{Facts, IntExpr, Symbol, bounds, display};
 use crate::scalar::{Expr, Func, Reducer, Subscript};
 use crate::{TensorId, VarId};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use std::collections::HashMap;
 use tcc_abi::DType;
 
@@ -107,6 +107,9 @@ impl<'a> Verifier<'a> {
 
     /// The expression over loop variables and sizes alone.
     fn resolve(&self, e: &IntExpr) -> IntExpr {
+        if self.lets.is_empty() {
+            return e.clone();
+        }
         e.substitute(&|s| match s {
             Symbol::Var(v) => self.lets.get(&v).cloned(),
             Symbol::Size(_) => None,
@@ -145,10 +148,10 @@ impl<'a> Verifier<'a> {
             Stmt::Block(b) => self.block(b),
             Stmt::If { condition, then, otherwise } => {
                 self.condition(condition);
-                let (outer, gapless) = (self.facts.clone(), self.contiguous.len());
+                let (outer, gapless) = (self.facts.count(), self.contiguous.len());
                 self.assume(condition);
                 self.body(then);
-                self.facts = outer;
+                self.facts.forget(outer);
                 self.contiguous.truncate(gapless);
                 self.body(otherwise);
             }
@@ -200,7 +203,7 @@ impl<'a> Verifier<'a> {
         if matches!(f.kind, LoopKind::Vectorize | LoopKind::Unroll) && extent.is_none() {
             self.error("a vectorized or unrolled loop has a symbolic extent".to_owned());
         }
-        let outer = self.facts.clone();
+        let outer = self.facts.count();
         let last = &hi - &IntExpr::constant(1);
         self.facts.add_nonneg(IntExpr::from(f.var) - lo.clone());
         self.facts.add_nonneg(last.clone() - IntExpr::from(f.var));
@@ -211,13 +214,15 @@ impl<'a> Verifier<'a> {
             self.no_calls(f);
         }
         if matches!(f.kind, LoopKind::Vectorize | LoopKind::Parallel | LoopKind::Bind(_)) {
+            let problems = self.independence(f);
             let around = Around { loops: &self.loops, lets: &self.lets, facts: &self.facts };
-            if !dependences(self.kernel, f, &around).is_empty() {
-                self.independence(f);
+            // A loop is independent if either analysis shows it.
+            if !problems.is_empty() && !dependences(self.kernel, f, &around).is_empty() {
+                problems.into_iter().for_each(|p| self.error(p));
             }
         }
         self.loops.shift_remove(&f.var);
-        self.facts = outer;
+        self.facts.forget(outer);
     }
 
     fn ranges(&self) -> impl Fn(VarId) -> Option<(IntExpr, IntExpr)> + '_ {
@@ -324,7 +329,7 @@ impl<'a> Verifier<'a> {
                 Symbol::Size(_) => None,
             })
         };
-        let outer = self.facts.clone();
+        let outer = self.facts.count();
         if let Some(g) = &b.guard {
             for conjunct in g.operands(Func::And) {
                 if let Expr::Compare(op, x, y) = conjunct {
@@ -339,7 +344,7 @@ impl<'a> Verifier<'a> {
         }
         self.access(write(b).buffer, write(b).subscripts, false, &at);
         self.live.truncate(live);
-        self.facts = outer;
+        self.facts.forget(outer);
     }
 
     fn store_types(&mut self, b: &Block) {
@@ -416,7 +421,9 @@ impl<'a> Verifier<'a> {
             let i = at(i);
             let last = extent - &IntExpr::constant(1) - i.clone();
             for goal in [&i, &last] {
-                let proved = self.least_is_nonneg(goal) || self.is_nonneg(goal);
+                let proved = self.facts.is_evident(goal)
+                    || self.least_is_nonneg(goal)
+                    || self.is_nonneg(goal);
                 if !proved {
                     let (name, text) = (b.name.clone(), self.show(&i));
                     self.error(format!(
@@ -428,43 +435,41 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Iterations of a vectorized or parallel loop write distinct elements, and read of what they
-    /// write only their own.
-    fn independence(&mut self, f: &For) {
-        let Some((lo, last)) = self.loops.get(&f.var).cloned() else { return };
+    /// Why iterations may write the same elements, or read of what is written others than their
+    /// own; nothing if it is proved that they do not.
+    fn independence(&self, f: &For) -> IndexSet<String> {
+        let Some((lo, last)) = self.loops.get(&f.var).cloned() else { return IndexSet::new() };
         let around = [Range { var: f.var, lo, last }];
         let accesses = Accesses::of(self.kernel, &f.body, &self.declared);
         let kind = f.kind.name();
-        let mut problems = Vec::new();
-        let mut writes: Vec<&Access<'_>> = Vec::new();
-        for a in accesses.list.iter().filter(|a| a.writes) {
-            if a.position.iter().any(Option::is_none) {
-                let block = a.block.map_or("", |b| b.name.as_str());
-                problems.push(format!("`{block}` scatters in a `{kind}` loop"));
-                continue;
-            }
-            writes.push(a);
-            let same = writes.iter().filter(|b| b.buffer == a.buffer);
-            if !same.copied().all(|b| accesses.open_loops(&around, a, b).is_empty()) {
-                problems.push(format!(
-                    "iterations of a `{kind}` loop may write the same element of `{}`",
-                    self.name(a.buffer)
-                ));
+        let mut problems = IndexSet::new();
+        let is_scatter = |a: &Access<'_>| a.writes && a.position.iter().any(Option::is_none);
+        for a in accesses.list.iter().filter(|a| is_scatter(a)) {
+            let block = a.block.map_or("", |b| b.name.as_str());
+            problems.insert(format!("`{block}` scatters in a `{kind}` loop"));
+        }
+        let compared: Vec<&Access<'_>> = accesses.list.iter().filter(|a| !is_scatter(a)).collect();
+        for (n, a) in compared.iter().enumerate() {
+            let same = compared.iter().skip(n).filter(|b| b.buffer == a.buffer);
+            for b in same.filter(|b| a.writes || b.writes) {
+                if accesses.are_apart(&around, a, b) {
+                    continue;
+                }
+                let buffer = self.name(a.buffer);
+                if a.writes && b.writes {
+                    problems.insert(format!(
+                        "iterations of a `{kind}` loop may write the same element of `{buffer}`"
+                    ));
+                }
+                // An update reads what it writes, an intrinsic may.
+                let reads = |x: &Access<'_>| !x.writes || x.update.is_some() || x.call.is_some();
+                if reads(a) || reads(b) {
+                    problems.insert(format!(
+                        "an iteration of a `{kind}` loop may read what another wrote to `{buffer}`"
+                    ));
+                }
             }
         }
-        // An update reads what it writes, an intrinsic may.
-        let reads_too = |a: &Access<'_>| a.update.is_some() || a.call.is_some();
-        let reads = accesses.list.iter().filter(|a| !a.writes || reads_too(a));
-        for a in reads {
-            let mut written = writes.iter().filter(|b| b.buffer == a.buffer);
-            if !written.all(|b| accesses.open_loops(&around, a, b).is_empty()) {
-                problems.push(format!(
-                    "an iteration of a `{kind}` loop may read what another wrote to `{}`",
-                    self.name(a.buffer)
-                ));
-            }
-        }
-        problems.dedup();
-        problems.into_iter().for_each(|p| self.error(p));
+        problems
     }
 }

@@ -1,10 +1,10 @@
 //! Where a directive puts what it makes: into a loop, or beside a statement of the kernel.
 
 use super::address::{Address, Path};
-use super::nest::{find, loop_of, replace};
+use super::nest::{find, loop_mut, loop_of};
 use super::{Names, Refusal};
 use tcc_ir::VarId;
-use tcc_ir::kernel::{For, Kernel, Stmt};
+use tcc_ir::kernel::{Kernel, Stmt};
 
 /// The statements that a part of a buffer serves.
 #[derive(Clone, Copy, Debug)]
@@ -53,10 +53,9 @@ impl Anchor {
     pub(super) fn replace(&self, k: &mut Kernel, made: Vec<Stmt>) {
         match self {
             Anchor::Loop(v) => {
-                let mut made = Some(made);
-                replace(&mut k.body, *v, &mut |f| {
-                    vec![Stmt::For(For { body: made.take().unwrap_or_default(), ..f })]
-                });
+                if let Some(f) = loop_mut(&mut k.body, *v) {
+                    f.body = made;
+                }
             }
             Anchor::Root(at) => {
                 k.body.splice(*at..*at + 1, made);

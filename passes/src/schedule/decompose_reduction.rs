@@ -134,7 +134,7 @@ fn before_loop(
             let (outer, inner) = (names.var(r.var), names.var(f.var));
             return Err(Refusal::NotRectangular { outer, inner });
         }
-        loops.push(For { lo, hi, body: vec![], ..f.clone() });
+        loops.push(For { lo, hi, ..f.around(vec![]) });
     }
     let mut facts = outside.facts(k);
     let rewritten = |c: &Expr| c.rewrite(&first, &mut |e| e);

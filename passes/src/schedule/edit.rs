@@ -11,11 +11,42 @@ use tcc_ir::kernel::{Block, Buffer, For, Kernel, Rename, Repeat, Stmt, View};
 use tcc_ir::scalar::{Expr, Func};
 use tcc_ir::{TensorId, VarId};
 
-/// The statements with a variable of the loops around them replaced.
-pub(super) fn substitute(body: &[Stmt], v: VarId, value: &IntExpr) -> Vec<Stmt> {
-    let int = |e: &IntExpr| e.with_var(v, value);
-    let expr = |e: &Expr| e.rewrite(&int, &mut fold);
-    body.iter().map(|s| rebuild(s, &int, &expr, &|b| substitute(b, v, value))).collect()
+/// Replaces a variable of the loops around statements. Of a block only the bindings change: it sees
+/// nothing else of its surroundings.
+pub(super) fn substitute(body: &mut [Stmt], v: VarId, value: &IntExpr) {
+    let int = |e: &mut IntExpr| {
+        if e.mentions(v) {
+            *e = e.with_var(v, value);
+        }
+    };
+    let expr = |e: &mut Expr| {
+        if mentions(e, v) {
+            *e = e.rewrite(&|i| i.with_var(v, value), &mut fold);
+        }
+    };
+    for s in body {
+        match s {
+            Stmt::For(f) => {
+                int(&mut f.lo);
+                int(&mut f.hi);
+                substitute(&mut f.body, v, value);
+            }
+            Stmt::Block(b) => b.iters.iter_mut().for_each(|(_, e)| int(e)),
+            Stmt::If { condition, then, otherwise } => {
+                expr(condition);
+                substitute(then, v, value);
+                substitute(otherwise, v, value);
+            }
+            Stmt::Let { value: e, .. } => int(e),
+            Stmt::Alloc(_) => {}
+            Stmt::Intrin(c) => *c = c.map(&|e| e.with_var(v, value)),
+            Stmt::Repeat(r) => {
+                int(&mut r.limit);
+                expr(&mut r.until);
+                substitute(&mut r.body, v, value);
+            }
+        }
+    }
 }
 
 /// The statements with their blocks and conditions replaced.
@@ -28,9 +59,7 @@ pub(super) fn mapped(
     for s in body {
         out.push(match s {
             Stmt::Block(b) => Stmt::Block(block(b)?),
-            Stmt::For(f) => {
-                Stmt::For(For { body: mapped(&f.body, block, condition)?, ..f.clone() })
-            }
+            Stmt::For(f) => Stmt::For(f.around(mapped(&f.body, block, condition)?)),
             Stmt::If { condition: c, then, otherwise } => Stmt::If {
                 condition: condition(c),
                 then: mapped(then, block, condition)?,
@@ -45,37 +74,6 @@ pub(super) fn mapped(
         });
     }
     Ok(out)
-}
-
-/// A statement with its integer expressions, conditions and bodies replaced. Of a block only the
-/// bindings change: it sees nothing else of its surroundings.
-fn rebuild(
-    s: &Stmt,
-    int: &dyn Fn(&IntExpr) -> IntExpr,
-    expr: &dyn Fn(&Expr) -> Expr,
-    body: &dyn Fn(&[Stmt]) -> Vec<Stmt>,
-) -> Stmt {
-    match s {
-        Stmt::For(f) => {
-            Stmt::For(For { lo: int(&f.lo), hi: int(&f.hi), body: body(&f.body), ..f.clone() })
-        }
-        Stmt::Block(b) => {
-            let iters = b.iters.iter().map(|(v, e)| (*v, int(e))).collect();
-            Stmt::Block(Block { iters, ..b.clone() })
-        }
-        Stmt::If { condition, then, otherwise } => {
-            Stmt::If { condition: expr(condition), then: body(then), otherwise: body(otherwise) }
-        }
-        Stmt::Let { var, value } => Stmt::Let { var: *var, value: int(value) },
-        Stmt::Alloc(t) => Stmt::Alloc(*t),
-        Stmt::Repeat(r) => Stmt::Repeat(Repeat {
-            limit: int(&r.limit),
-            until: expr(&r.until),
-            body: body(&r.body),
-            ..r.clone()
-        }),
-        Stmt::Intrin(c) => Stmt::Intrin(c.map(int)),
-    }
 }
 
 /// Statements that run where all of the conditions hold.

@@ -59,14 +59,15 @@ fn fuse_two(k: &mut Kernel, outer: VarId, inner: VarId, fused: &str) -> Result<V
     if let Some(l) = unlike {
         return Err(Refusal::Marked { name: names.var(l.var), kind: l.kind.name() });
     }
-    let (f, g) = (f.clone(), g.clone());
     let inner_extent = &g.hi - &g.lo;
-    let extent = (&f.hi - &f.lo) * inner_extent.clone();
+    let (extent, kind) = ((&f.hi - &f.lo) * inner_extent.clone(), f.kind);
+    let (outer_lo, inner_lo, mut body) = (f.lo.clone(), g.lo.clone(), g.body.clone());
     let var = k.vars.push(fused.to_owned());
-    let quotient = f.lo.clone() + IntExpr::from(var).div(&inner_extent);
-    let rest = g.lo.clone() + IntExpr::from(var).modulo(&inner_extent);
-    let body = substitute(&substitute(&g.body, inner, &rest), outer, &quotient);
-    let made = For { var, lo: IntExpr::constant(0), hi: extent, kind: f.kind, body };
+    let quotient = outer_lo + IntExpr::from(var).div(&inner_extent);
+    let rest = inner_lo + IntExpr::from(var).modulo(&inner_extent);
+    substitute(&mut body, inner, &rest);
+    substitute(&mut body, outer, &quotient);
+    let made = For { var, lo: IntExpr::constant(0), hi: extent, kind, body };
     let one = IntExpr::constant(1);
     let at = Address::of_loop(k, outer).unwrap_or_default();
     let nonempty = Path::to(&k.body, &at).facts(k).is_positive(&inner_extent);

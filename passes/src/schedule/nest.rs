@@ -58,37 +58,51 @@ pub(super) fn allocated_named(k: &Kernel, name: &str) -> Result<TensorId, Refusa
 
 /// The loop of a variable.
 pub(super) fn loop_of(body: &[Stmt], v: VarId) -> Option<&For> {
-    let mut found = None;
-    visit_stmts(body, &mut |s| {
-        if let Stmt::For(f) = s
-            && f.var == v
-        {
-            found = Some(f);
-        }
-    });
-    found
+    body.iter().find_map(|s| match s {
+        Stmt::For(f) if f.var == v => Some(f),
+        Stmt::For(f) => loop_of(&f.body, v),
+        Stmt::Repeat(r) => loop_of(&r.body, v),
+        Stmt::If { then, otherwise, .. } => loop_of(then, v).or_else(|| loop_of(otherwise, v)),
+        _ => None,
+    })
 }
 
-/// Replaces the loop of a variable by the statements that `make` makes of it.
-pub(super) fn replace(body: &mut Vec<Stmt>, v: VarId, make: &mut dyn FnMut(For) -> Vec<Stmt>) {
-    let old = std::mem::take(body);
-    for mut s in old {
-        match &mut s {
-            Stmt::For(f) if f.var == v => {
-                let Stmt::For(f) = s else { continue };
-                body.extend(make(f));
-                continue;
+/// The loop of a variable, for edits.
+pub(super) fn loop_mut(body: &mut [Stmt], v: VarId) -> Option<&mut For> {
+    body.iter_mut().find_map(|s| match s {
+        Stmt::For(f) => {
+            if f.var == v {
+                Some(f)
+            } else {
+                loop_mut(&mut f.body, v)
             }
-            Stmt::For(f) => replace(&mut f.body, v, make),
-            Stmt::Repeat(r) => replace(&mut r.body, v, make),
-            Stmt::If { then, otherwise, .. } => {
-                replace(then, v, make);
-                replace(otherwise, v, make);
-            }
-            Stmt::Block(_) | Stmt::Let { .. } | Stmt::Alloc(_) | Stmt::Intrin(_) => {}
         }
-        body.push(s);
+        Stmt::Repeat(r) => loop_mut(&mut r.body, v),
+        Stmt::If { then, otherwise, .. } => loop_mut(then, v).or_else(|| loop_mut(otherwise, v)),
+        _ => None,
+    })
+}
+
+/// Replaces the loop of a variable by the statements that `make` makes of it; false if there is no
+/// such loop.
+pub(super) fn replace(
+    body: &mut Vec<Stmt>,
+    v: VarId,
+    make: &mut dyn FnMut(For) -> Vec<Stmt>,
+) -> bool {
+    let is_it = |s: &Stmt| matches!(s, Stmt::For(f) if f.var == v);
+    if let Some(at) = body.iter().position(is_it) {
+        if let Stmt::For(f) = body.remove(at) {
+            body.splice(at..at, make(f));
+        }
+        return true;
     }
+    body.iter_mut().any(|s| match s {
+        Stmt::For(f) => replace(&mut f.body, v, make),
+        Stmt::Repeat(r) => replace(&mut r.body, v, make),
+        Stmt::If { then, otherwise, .. } => replace(then, v, make) || replace(otherwise, v, make),
+        _ => false,
+    })
 }
 
 /// True if no loop, `let`, size or buffer has the name. Variables of blocks may.

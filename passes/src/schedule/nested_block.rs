@@ -33,12 +33,8 @@ impl NestedBlock {
         if !alone || !simple {
             return Err(Refusal::NotAlone(block.name));
         }
-        let resolved = |f: &For| For {
-            lo: path.resolve(&f.lo),
-            hi: path.resolve(&f.hi),
-            body: vec![],
-            ..f.clone()
-        };
+        let resolved =
+            |f: &For| For { lo: path.resolve(&f.lo), hi: path.resolve(&f.hi), ..f.around(vec![]) };
         let iters = block.iters.iter().map(|(v, e)| (*v, path.resolve(e))).collect();
         Ok(NestedBlock {
             loops: below.loops().map(resolved).collect(),

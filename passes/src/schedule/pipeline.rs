@@ -71,10 +71,13 @@ pub(super) fn pipeline(
     let ahead = IntExpr::constant(depth - 1);
     let next = IntExpr::from(v) + ahead.clone();
     let more = Expr::Compare(Comparison::Lt, next.clone(), f.hi.clone());
-    body.splice(position..position, guarded(vec![more], substitute(&copying, v, &next)));
+    let mut early = copying.clone();
+    substitute(&mut early, v, &next);
+    body.splice(position..position, guarded(vec![more], early));
     let name = fresh_name(k, &format!("{target}_first"));
     let first = k.vars.push(name);
-    let start = substitute(&copy(k, &copying, "_first"), v, &first.into());
+    let mut start = copy(k, &copying, "_first");
+    substitute(&mut start, v, &first.into());
     let hi = (f.lo.clone() + ahead).minimum(&f.hi);
     let start = For { var: first, lo: f.lo.clone(), hi, kind: LoopKind::Serial, body: start };
     let mut made = Some(vec![Stmt::Alloc(slots), Stmt::For(start), Stmt::For(For { body, ..f })]);
@@ -83,11 +86,13 @@ pub(super) fn pipeline(
 }
 
 /// The statements without the `let`s of the loop, which belong to one iteration.
-fn independent(stmts: Vec<Stmt>, f: &For) -> Vec<Stmt> {
-    f.body.iter().rev().fold(stmts, |stmts, s| match s {
-        Stmt::Let { var, value } => substitute(&stmts, *var, value),
-        _ => stmts,
-    })
+fn independent(mut stmts: Vec<Stmt>, f: &For) -> Vec<Stmt> {
+    for s in f.body.iter().rev() {
+        if let Stmt::Let { var, value } = s {
+            substitute(&mut stmts, *var, value);
+        }
+    }
+    stmts
 }
 
 /// The position of the statement that copies, the allocation aside.

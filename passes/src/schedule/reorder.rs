@@ -80,7 +80,7 @@ impl Nest {
         let mut at = loop_of(&k.body, outermost);
         while let Some(f) = at {
             missing.retain(|v| *v != f.var);
-            nest.loops.push(For { body: vec![], ..f.clone() });
+            nest.loops.push(f.around(vec![]));
             let Some(target) = missing.first().copied() else {
                 nest.body = nest.unconditional(&f.body).to_vec();
                 break;

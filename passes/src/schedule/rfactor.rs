@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! for i in N { for ko in K { for ki in 4 {
-//!     block sum(n = i, r = 4*ko + ki) { S[n] += A[n,r] } } } }
+//!     block sum(n = i, r = 4*ko + ki) { S[n] += A[n,r] }
+//! } } }
 //! // reassociate P = rfactor(sum, ki, at=i)
 //! for i in N {
 //!     alloc P: f32[4,1] @local

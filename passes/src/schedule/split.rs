@@ -10,7 +10,7 @@
 //! ```
 
 use super::address::{Address, Path};
-use super::edit::{copy, fresh_name, substitute};
+use super::edit::{copy, fresh_name, guarded, substitute};
 use super::nest::{find, is_free, loop_of, replace};
 use super::{Names, Refusal};
 use tcc_ir::VarId;
@@ -38,7 +38,7 @@ pub(super) fn split(
     if outer == inner {
         return Err(Refusal::TakenName(inner.to_owned()));
     }
-    let Some(f) = loop_of(&k.body, v).cloned() else { return Ok(()) };
+    let Some(f) = loop_of(&k.body, v) else { return Ok(()) };
     match f.kind {
         LoopKind::Serial | LoopKind::Parallel => {}
         LoopKind::Vectorize | LoopKind::Unroll | LoopKind::Bind(_) => {
@@ -51,27 +51,28 @@ pub(super) fn split(
         let extent = Names(k).show(&extent).to_string();
         return Err(Refusal::Negative { name: target.to_owned(), extent });
     }
+    let peeled = (tail == Tail::Peel && !exact).then(|| f.body.clone());
+    let f = f.around(vec![]);
     let vars = (k.vars.push(outer.to_owned()), k.vars.push(inner.to_owned()));
     let position = &f.lo + by.clone() * IntExpr::from(vars.0) + IntExpr::from(vars.1);
-    let inside = substitute(&f.body, v, &position);
     let blocks = match (exact, tail) {
         (true, _) | (false, Tail::Peel) => extent.div(&by),
         (false, Tail::Guard) => (extent.clone() + IntExpr::constant(factor - 1)).div(&by),
     };
-    let inside = match (exact, tail) {
-        (true, _) | (false, Tail::Peel) => inside,
-        (false, Tail::Guard) => vec![Stmt::If {
-            condition: Expr::Compare(Comparison::Lt, position, f.hi.clone()),
-            then: inside,
-            otherwise: vec![],
-        }],
+    let mut rest = peeled.map(|body| {
+        let start = &f.lo + by * blocks.clone();
+        rest(k, &f.around(body), start, target)
+    });
+    let guard = match (exact, tail) {
+        (true, _) | (false, Tail::Peel) => None,
+        (false, Tail::Guard) => Some(Expr::Compare(Comparison::Lt, position.clone(), f.hi.clone())),
     };
-    let mut made = vec![nested(vars, blocks.clone(), factor, (f.kind, inside))];
-    if tail == Tail::Peel && !exact {
-        made.push(rest(k, &f, &f.lo + by * blocks, target));
-    }
-    let mut made = Some(made);
-    replace(&mut k.body, v, &mut |_| made.take().unwrap_or_default());
+    replace(&mut k.body, v, &mut |mut f| {
+        substitute(&mut f.body, v, &position);
+        let inside = guarded(guard.iter().cloned().collect(), f.body);
+        let made = nested(vars, blocks.clone(), factor, (f.kind, inside));
+        [made].into_iter().chain(rest.take()).collect()
+    });
     Ok(())
 }
 
@@ -96,8 +97,8 @@ fn nested(
 fn rest(k: &mut Kernel, f: &For, lo: IntExpr, target: &str) -> Stmt {
     let name = fresh_name(k, &format!("{target}_tail"));
     let var = k.vars.push(name);
-    let body = copy(k, &f.body, "_tail");
-    let body = substitute(&body, f.var, &var.into());
+    let mut body = copy(k, &f.body, "_tail");
+    substitute(&mut body, f.var, &var.into());
     Stmt::For(For { var, lo, hi: f.hi.clone(), kind: f.kind, body })
 }
 

@@ -1,8 +1,8 @@
 //! `unroll(i)`: the body is copied for each iteration.
 
-use super::nest::{find, loop_of, replace};
+use super::nest::{find, loop_mut, loop_of};
 use super::{Names, Refusal};
-use tcc_ir::kernel::{For, Kernel, LoopKind, Stmt};
+use tcc_ir::kernel::{Kernel, LoopKind};
 
 /// The most copies of a body.
 const LIMIT: i64 = 1024;
@@ -29,11 +29,10 @@ pub(super) fn constant_extent(k: &Kernel, target: &str) -> Result<i64, Refusal> 
 /// Marks a serial loop.
 pub(super) fn mark(k: &mut Kernel, target: &str, kind: LoopKind) -> Result<(), Refusal> {
     let v = find(k, target)?;
-    if let Some(f) = loop_of(&k.body, v)
-        && f.kind != LoopKind::Serial
-    {
+    let Some(f) = loop_mut(&mut k.body, v) else { return Ok(()) };
+    if f.kind != LoopKind::Serial {
         return Err(Refusal::Marked { name: target.to_owned(), kind: f.kind.name() });
     }
-    replace(&mut k.body, v, &mut |f| vec![Stmt::For(For { kind, ..f })]);
+    f.kind = kind;
     Ok(())
 }

@@ -21,5 +21,5 @@ pub use engine::{
 pub use layout::Layout;
 pub use mutate::Bug;
 pub use oracle::{Oracle, Reference};
-pub use schedule::{Applied, locals_are_compiled, reschedule};
+pub use schedule::{Applied, reschedule};
 pub use shrink::shrink;

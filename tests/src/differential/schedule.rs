@@ -4,7 +4,7 @@ use crate::directives::directive;
 use fastrand::Rng;
 use indexmap::IndexMap;
 use std::collections::BTreeMap;
-use tcc_ir::kernel::{Kernel, Stmt, visit_stmts};
+use tcc_ir::kernel::{Kernel, Stmt};
 use tcc_ir::schedule::Schedule;
 use tcc_passes::schedule::apply;
 
@@ -21,9 +21,7 @@ pub fn reschedule(kernels: &mut IndexMap<String, Kernel>, rng: &mut Rng, applied
             let Some(directive) = directive(rng, k, trial) else { continue };
             let word = directive.primitive.name();
             let schedule = Schedule { kernel: k.name.clone(), directives: vec![directive] };
-            if let Ok(changed) = apply(k, &schedule)
-                && locals_are_compiled(&changed)
-            {
+            if let Ok(changed) = apply(k, &schedule) {
                 *k = changed;
                 *applied.entry(word).or_insert(0) += 1;
             }
@@ -47,19 +45,4 @@ fn rename_blocks(body: &mut [Stmt], count: &mut usize) {
             _ => {}
         }
     }
-}
-
-/// False for what compiled code has no memory for: allocated buffers of symbolic extents, or beyond
-/// what fits on the stack.
-pub fn locals_are_compiled(k: &Kernel) -> bool {
-    let mut compiled = true;
-    visit_stmts(&k.body, &mut |s| {
-        if let Stmt::Alloc(t) = s {
-            let b = &k.buffers[*t];
-            let extents: Option<Vec<i64>> = b.shape.iter().map(|n| n.as_constant()).collect();
-            let count = extents.map(|e| e.iter().fold(1i64, |p, n| p.saturating_mul(*n)));
-            compiled &= count.is_some_and(|n| n.saturating_mul(b.dtype.size() as i64) <= 1 << 15);
-        }
-    });
-    compiled
 }
