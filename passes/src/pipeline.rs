@@ -197,9 +197,7 @@ fn apply(
 
 /// Kernels are ready for a back end, and programs call them as they are declared.
 fn verify_kernels(module: &Module) -> Result<(), (Code, String)> {
-    for k in module.kernels.values() {
-        kernel::verify_lowered(k).map_err(|d| findings(&d))?;
-    }
+    kernel::verify_all_lowered(module.kernels.values()).map_err(|d| findings(&d))?;
     for p in module.programs.values() {
         program::verify(p, &module.kernels).map_err(|d| findings(&d))?;
     }

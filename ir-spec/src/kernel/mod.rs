@@ -30,7 +30,7 @@ pub use print::print_kernel;
 pub(crate) use print::print_meaning;
 pub use rename::Rename;
 pub use scratch::Scratch;
-pub use verify::{verify, verify_lowered};
+pub use verify::{verify, verify_all_lowered, verify_lowered};
 
 use crate::graph::{Fact, Size};
 use crate::int::IntExpr;
