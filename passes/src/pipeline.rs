@@ -28,6 +28,7 @@ pub const DEFAULT: &[&str] = &[
     "cse",
     "dce",
     "lower",
+    "share_kernels",
     "parallelize",
 ];
 

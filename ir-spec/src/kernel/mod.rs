@@ -23,7 +23,7 @@ mod scratch;
 pub mod verify;
 
 pub use call::{IntrinsicCall, View};
-pub use canonical::{canonical, canonical_program, renumbered};
+pub use canonical::{canonical, canonical_program, nameless, renumbered};
 pub use names::KernelNames;
 pub use parallel::{ParallelNest, is_fixed};
 pub use print::print_kernel;

@@ -234,7 +234,9 @@ impl<'a> Padding<'a> {
         let mut written: Vec<VarId> = Vec::new();
         for s in &b.store.subscripts {
             let f = s.as_affine().and_then(IntExpr::as_var).and_then(|v| self.nest.loop_of(v));
-            let Some(f) = f.filter(|f| f.lo == zero) else { return false };
+            // A diagonal leaves the other elements out.
+            let own = |f: &&For| f.lo == zero && !written.contains(&f.var);
+            let Some(f) = f.filter(own) else { return false };
             written.push(f.var);
         }
         let reduced = b.reduction_vars();
