@@ -55,5 +55,8 @@ fn costs(lowered: &Compilation, sizes: &[(&str, i64)]) -> Result<String, Failure
     }
     row(cost.flops(), cost.bytes(), "total");
     let _ = writeln!(out, "temporaries: {} bytes", cost.arena);
+    if cost.scratch > 0 {
+        let _ = writeln!(out, "local buffers: {} bytes for each thread", cost.scratch);
+    }
     Ok(out)
 }

@@ -18,7 +18,6 @@ mod tighten;
 mod transpose;
 mod vector;
 
-use crate::memory_plan;
 use block::KernelBuilder;
 use cranelift_entity::SecondaryMap;
 use indexmap::IndexMap;
@@ -88,7 +87,6 @@ pub fn lower(
         }
     }
     cx.copy_back();
-    memory_plan::plan(&mut cx.program);
     Ok(Lowered { program: cx.program, kernels: cx.kernels })
 }
 
@@ -183,7 +181,6 @@ impl<'a> LowerCx<'a> {
                 dtype: tensor.dtype,
                 shape,
                 role: tensor.role,
-                offset: None,
             });
             self.homes[t] = Some(id);
         }
@@ -229,12 +226,7 @@ impl<'a> LowerCx<'a> {
             name = format!("{}_{k}", like.name);
             k += 1;
         }
-        self.program.buffers.push(ProgramBuffer {
-            name,
-            role: Role::Intermediate,
-            offset: None,
-            ..like
-        })
+        self.program.buffers.push(ProgramBuffer { name, role: Role::Intermediate, ..like })
     }
 
     /// One kernel for one definition.
