@@ -145,7 +145,7 @@ fn solve(e: &SizeExpr, n: usize, sizes: &[Option<i64>]) -> Option<(usize, i64)> 
     let step = second.checked_sub(first)?;
     let rest = i64::try_from(n).ok()?.checked_sub(first)?;
     let linear = step != 0 && third.checked_sub(second)? == step && rest % step == 0;
-    linear.then_some((k, rest / step))
+    linear.then(|| (k, rest / step))
 }
 
 /// The sizes that kernels can rely on; `None` if a call must fail, which it says better.
