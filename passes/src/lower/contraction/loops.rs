@@ -4,14 +4,50 @@ use super::tile::{Order, Pass, Place, Rows, Side};
 use super::{Blocks, CACHE, Contraction, NOMINAL, ceil, ceil_of, dividing, mentions, nominal};
 use crate::lower::Fixed;
 use crate::lower::block::{Body, KernelBuilder};
-use crate::lower::nest::{self, Positions, extent_of, name_of, serial};
+use crate::lower::nest::{self, Positions, extent_of, joined, name_of, over_spatial, serial};
+use tcc_ir::VarId;
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{Stmt, Update};
 use tcc_ir::scalar::{Comparison, Expr, Subscript};
-use tcc_ir::{TensorId, VarId};
+
+/// What a block takes of the lanes' first variable and of the planes: the first value, and how many.
+#[derive(Clone, Copy)]
+struct Piece<'p> {
+    lanes: (&'p IntExpr, &'p IntExpr),
+    plane: Option<(&'p IntExpr, &'p IntExpr)>,
+}
+
+/// Runs over an extent in chunks of so many values, given by the first one and how many; the last
+/// chunk may be shorter.
+fn chunks(
+    b: &mut KernelBuilder<'_, '_>,
+    extent: &IntExpr,
+    size: i64,
+    inner: &mut dyn FnMut(&mut KernelBuilder<'_, '_>, (&IntExpr, &IntExpr)) -> Vec<Stmt>,
+) -> Vec<Stmt> {
+    let zero = IntExpr::constant(0);
+    let count = ceil_of(extent, size);
+    let size = IntExpr::constant(size);
+    let whole = extent.div(&size);
+    let done = whole.clone() * size.clone();
+    if whole.as_constant() == Some(0) || count.as_constant() == Some(1) {
+        return inner(b, (&zero, extent));
+    }
+    let chunk = b.kernel.fresh_var("block");
+    let lo = IntExpr::from(chunk) * size.clone();
+    let main = inner(b, (&lo, &size));
+    if done == *extent {
+        return vec![serial(chunk, zero, count, main)];
+    }
+    // Known extents: by its number it is seen to lie behind the others.
+    let from = if whole.as_constant().is_some() { &lo } else { &done };
+    let last = inner(b, (from, &(extent - &done)));
+    let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
+    vec![serial(chunk, zero, count, vec![Stmt::If { condition, then: main, otherwise: last }])]
+}
 
 impl Contraction {
-    /// Blocks of lanes, and of the summed variable.
+    /// Blocks of lanes and planes, and of the summed variable.
     pub(super) fn blocks(
         &self,
         b: &mut KernelBuilder<'_, '_>,
@@ -22,50 +58,44 @@ impl Contraction {
         let extents: Vec<IntExpr> = self.lanes.iter().map(|v| extent_of(body, *v)).collect();
         let all = extents.iter().fold(IntExpr::constant(1), |n, e| n * e.clone());
         let Some(copy) = &self.blocks else {
-            let place = Pass { summed: None, order: Order::First, origin: zero.clone() };
+            let place = Pass { summed: None, order: Order::First, origin: zero, plane: None };
             return self.columns(b, body, at, &all, &place);
         };
         let Some(first) = extents.first() else { return vec![] };
-        let size = IntExpr::constant(copy.lanes);
-        let whole = first.div(&size);
-        let done = whole.clone() * size.clone();
-        let count = ceil_of(first, copy.lanes);
-        if whole.as_constant() == Some(0) || count.as_constant() == Some(1) {
-            return self.block(b, body, at, (&zero, first));
-        }
-        let chunk = b.kernel.fresh_var("block");
-        let lo = IntExpr::from(chunk) * size.clone();
-        let main = self.block(b, body, at, (&lo, &size));
-        if done == *first {
-            return vec![serial(chunk, zero, count, main)];
-        }
-        // Known extents: by its number it is seen to lie behind the others.
-        let from = if whole.as_constant().is_some() { &lo } else { &done };
-        let last = self.block(b, body, at, (from, &(first - &done)));
-        let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
-        vec![serial(chunk, zero, count, vec![Stmt::If { condition, then: main, otherwise: last }])]
+        let Some((v, n)) = copy.plane else {
+            return chunks(b, first, copy.lanes, &mut |b, (lo, here)| {
+                self.block(b, body, at, Piece { lanes: (lo, here), plane: None })
+            });
+        };
+        chunks(b, &extent_of(body, v), n, &mut |b, plane| {
+            chunks(b, first, copy.lanes, &mut |b, lanes| {
+                self.block(b, body, at, Piece { lanes, plane: Some(plane) })
+            })
+        })
     }
 
     /// A block of lanes, by blocks of the summed variable.
-    pub(super) fn block(
+    fn block(
         &self,
         b: &mut KernelBuilder<'_, '_>,
         body: &Body,
         at: &Positions,
-        (lo, here): (&IntExpr, &IntExpr),
+        piece: Piece<'_>,
     ) -> Vec<Stmt> {
         let Some(copy) = &self.blocks else { return vec![] };
+        let (lo, here) = piece.lanes;
         let inner = self.lanes.iter().skip(1).map(|v| extent_of(body, *v));
         let inner = inner.fold(IntExpr::constant(1), |n, e| n * e);
         let (width, origin) = (here.clone() * inner.clone(), lo.clone() * inner);
         let mut out: Vec<Stmt> = copy.buffer.map(Stmt::Alloc).into_iter().collect();
-        out.extend(self.result.map(Stmt::Alloc));
         let part =
             |b: &mut KernelBuilder<'_, '_>, from: &IntExpr, count: &IntExpr, order: Order| {
-                let mut stmts = self.fill_copy(b, body, at, copy, ((from, count), (lo, here)));
+                let mut stmts = self.fill_copy(b, body, at, copy, ((from, count), piece));
                 let summed = Some((from.clone(), count.clone()));
-                let place = Pass { summed, order, origin: origin.clone() };
-                stmts.extend(self.columns(b, body, at, &width, &place));
+                let pass = Pass { summed, order, origin: origin.clone(), plane: None };
+                stmts.extend(over_spatial(b, body, &self.shared, &mut |b, shared| {
+                    self.planes(b, body, &joined(at, shared), &width, (&pass, piece))
+                }));
                 stmts
             };
         let extent = extent_of(body, copy.summed);
@@ -89,25 +119,29 @@ impl Contraction {
             };
             out.extend(part(b, &done, &(&extent - &done), order));
         }
-        if let Some(result) = self.result {
-            out.extend(self.write_block(b, body, at, result, (lo, here)));
-        }
         out
     }
 
     /// The loops that fill the copy of a block.
-    pub(super) fn fill_copy(
+    fn fill_copy(
         &self,
         b: &mut KernelBuilder<'_, '_>,
         body: &Body,
         at: &Positions,
         copy: &Blocks,
-        ((from, count), (lo, here)): ((&IntExpr, &IntExpr), (&IntExpr, &IntExpr)),
+        ((from, count), piece): ((&IntExpr, &IntExpr), Piece<'_>),
     ) -> Vec<Stmt> {
         let (Some(moving), Some(buffer)) = (&self.moving, copy.buffer) else { return vec![] };
         let mut vars = Vec::new();
         let mut subscripts = Vec::new();
         let mut place: Vec<(VarId, IntExpr)> = Vec::new();
+        if let Some(((v, _), (lo, here))) = copy.plane.zip(piece.plane) {
+            let x = b.kernel.fresh_var(&name_of(b, v));
+            vars.push((x, here.clone()));
+            subscripts.push(IntExpr::from(x));
+            place.push((v, lo + &IntExpr::from(x)));
+        }
+        let (lo, here) = piece.lanes;
         for v in self.summed.iter().filter(|v| mentions(moving, **v)) {
             let x = b.kernel.fresh_var(&name_of(b, *v));
             let (extent, value) = if *v == copy.summed {
@@ -175,63 +209,25 @@ impl Contraction {
         nest::pointwise_stmts(b, fill, Update::Set)
     }
 
-    /// The loops that store a finished block.
-    pub(super) fn write_block(
+    /// What is read from each plane of a copy.
+    fn planes(
         &self,
         b: &mut KernelBuilder<'_, '_>,
         body: &Body,
         at: &Positions,
-        result: TensorId,
-        (lo, here): (&IntExpr, &IntExpr),
+        width: &IntExpr,
+        (pass, piece): (&Pass, Piece<'_>),
     ) -> Vec<Stmt> {
-        let mut vars = Vec::new();
-        let mut fixed = Fixed::new();
-        let mut place: Vec<(VarId, IntExpr)> = Vec::new();
-        let mut row = IntExpr::constant(0);
-        if let Some(r) = self.rows {
-            let x = b.kernel.fresh_var(&name_of(b, r));
-            vars.push((x, extent_of(body, r)));
-            row = x.into();
-            place.push((r, x.into()));
-        }
-        let mut position = IntExpr::constant(0);
-        for (k, v) in self.lanes.iter().enumerate() {
-            let x = b.kernel.fresh_var(&name_of(b, *v));
-            position = position * extent_of(body, *v) + IntExpr::from(x);
-            if k == 0 {
-                let o = b.kernel.fresh_var("o");
-                fixed.insert(o, lo.clone());
-                vars.push((x, here.clone()));
-                place.push((*v, IntExpr::from(o) + IntExpr::from(x)));
-            } else {
-                vars.push((x, extent_of(body, *v)));
-                place.push((*v, x.into()));
-            }
-        }
-        for (v, value) in at.iter().chain(&body.fixed) {
-            let x = b.kernel.fresh_var("o");
-            fixed.insert(x, value.clone());
-            place.push((*v, x.into()));
-        }
-        let replace = |s: Symbol| match s {
-            Symbol::Var(v) => place.iter().find(|(x, _)| *x == v).map(|(_, e)| e.clone()),
-            Symbol::Size(_) => None,
+        let plane = self.blocks.as_ref().and_then(|c| c.plane).zip(piece.plane);
+        let Some(((v, _), (lo, here))) = plane else {
+            return self.columns(b, body, at, width, pass);
         };
-        let subscripts =
-            body.subscripts.iter().map(|s| s.rewrite(&|i| i.substitute(&replace), &mut |e| e));
-        let store = Body {
-            vars,
-            fixed,
-            guard: None,
-            lets: Vec::new(),
-            value: Expr::read(result, body.value.dtype(), vec![row, position]),
-            buffer: body.buffer,
-            subscripts: subscripts.collect(),
-            reducer: None,
-            drop: false,
-            name: body.name.clone(),
-        };
-        nest::pointwise_stmts(b, store, Update::Set)
+        let x = b.kernel.fresh_var(&format!("{}_", name_of(b, v)));
+        let mut at = at.clone();
+        at.insert(v, lo + &IntExpr::from(x));
+        let pass = Pass { plane: Some(x.into()), ..pass.clone() };
+        let stmts = self.columns(b, body, &at, width, &pass);
+        vec![serial(x, IntExpr::constant(0), here.clone(), stmts)]
     }
 
     /// Blocks of rows that stay in the cache while all columns pass, then the rows that are left.

@@ -41,6 +41,12 @@ const REGISTERS: i64 = 30;
 const STREAM: f64 = 4.5;
 /// Bytes of the cache that a core has for itself: what the copy of the lanes' operand may take.
 const CACHE: i64 = 1 << 20;
+/// Bytes of the first cache that an operand may take.
+const FIRST: i64 = 1 << 15;
+/// An operand whose elements are used less often is rather not packed.
+const RARE: i64 = 256;
+/// Values of a variable that a copy holds at a time, so that it is made by whole lines.
+const PLANE: i64 = 16;
 /// Elements of a summed variable that a block takes at most, and lanes.
 const SUMMED: i64 = 256;
 const LANES: i64 = 512;
@@ -59,8 +65,10 @@ struct Contraction {
     lanes: Vec<VarId>,
     /// The variable whose values a tile holds beside each other.
     rows: Option<VarId>,
-    /// Other variables of the target.
+    /// Other variables of the target; those of `shared` run inside of a block of the copy, because
+    /// the copy does not move with them.
     outer: Vec<VarId>,
+    shared: Vec<VarId>,
     summed: Vec<VarId>,
     /// The body, and the parts of it that do not and do move with the lanes.
     value: Expr,
@@ -75,8 +83,6 @@ struct Contraction {
     /// Lanes of a vector.
     width: i64,
     blocks: Option<Blocks>,
-    /// The block of the target, rows by lanes, where the lanes are several axes.
-    result: Option<TensorId>,
 }
 
 /// Blocks of lanes and of a summed variable.
@@ -88,6 +94,9 @@ struct Blocks {
     block: Option<i64>,
     /// Values of the first lanes variable that a block takes.
     lanes: i64,
+    /// Another variable of the target, and so many values of it that a copy holds: along it the
+    /// elements of the moving part lie side by side.
+    plane: Option<(VarId, i64)>,
 }
 
 /// Rows and vectors of a tile.
@@ -158,27 +167,22 @@ pub(super) fn contraction(
 ) -> Option<Vec<Stmt>> {
     let body = &with_lets(body)?;
     let mut c = recognize(b, body, reducer, initial)?;
-    let size = body.value.dtype().size() as i64;
-    let rows = c.rows.map_or(1, |r| nominal(&extent_of(body, r)));
     let [last] = c.lanes.as_slice() else { return None };
     let last = *last;
-    let summed: i64 = c.summed.iter().map(|v| nominal(&extent_of(body, *v))).product();
-    let lanes = nominal(&extent_of(body, last));
-    let shared = c.rows.is_some_and(|r| c.moving.as_ref().is_some_and(|m| !mentions(m, r)));
-    let first = tile(rows, lanes, c.width);
-    let uses = if shared { ceil(rows, first.rows) } else { 1 };
+    let extent = |v: &VarId| nominal(&extent_of(body, *v));
+    let rows = c.rows.map_or(1, |r| extent(&r));
+    let summed: i64 = c.summed.iter().map(extent).product();
+    let still = |v: &VarId| c.moving.as_ref().is_some_and(|m| !mentions(m, *v));
+    let shared = c.rows.is_some_and(|r| still(&r));
+    let again: i64 = c.outer.iter().filter(|v| still(v)).map(extent).product();
+    let wanted = c.wants_copy(body, last, (summed, if shared { rows } else { 1 }, again));
     let unit = moves_by_one(&c.value, last);
-    let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
-    let far = lanes * size >= 1024 && summed >= 32 && c.summed.iter().chain([&last]).all(known);
-    // Lanes that leave much of their vectors empty.
-    let sparse = 10 * lanes < 9 * ceil(lanes, c.width) * c.width;
-    let wanted = !unit || (uses >= 3 && (far || sparse && summed >= 32));
     if wanted && shared && rows >= 2 {
         c.merge_lanes(b, body);
     } else if !unit {
         return None;
     }
-    let lanes: i64 = c.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product();
+    let lanes: i64 = c.lanes.iter().map(extent).product();
     c.tile = tile(rows, lanes, c.width);
     if !shared {
         // Rows only keep the core busy: few are enough.
@@ -186,19 +190,8 @@ pub(super) fn contraction(
         c.tile.vectors = c.tile.vectors.min(if c.tile.rows > 1 { 2 } else { 4 });
     }
     if wanted {
-        let copy = c.plan_copy(b, body)?;
-        if c.lanes.len() > 1 {
-            let rows = c.rows.map_or(IntExpr::constant(1), |r| extent_of(body, r));
-            let copied = copy.buffer.and_then(|t| b.kernel.buffers.get(t));
-            let row = copied.and_then(|x| x.shape.last().cloned())?;
-            let (name, dtype) =
-                (b.unused_name(&format!("{}_block", body.name)), body.value.dtype());
-            let shape = vec![rows, row];
-            let buffer = Buffer { name, dtype, shape, scope: Scope::Local };
-            c.result = Some(b.kernel.buffers.push(buffer));
-        }
-        c.blocks = Some(copy);
-    } else if far && lanes * summed * size > CACHE && c.initial == Initial::Unit {
+        c.blocks = Some(c.plan_copy(b, body)?);
+    } else if c.exceeds_cache(body, lanes * summed) && c.initial == Initial::Unit {
         c.blocks = c.plan_rows(body);
     }
     c.pack_rows(b, body, lanes);
@@ -281,6 +274,7 @@ fn recognize(
         lanes: vec![last],
         rows,
         outer,
+        shared: Vec::new(),
         summed,
         value,
         fixed,
@@ -292,7 +286,6 @@ fn recognize(
         tile: Tile { rows: 1, vectors: 1 },
         width: i64::from(b.cx.target.vector_bytes) / dtype.size() as i64,
         blocks: None,
-        result: None,
     })
 }
 
@@ -336,7 +329,9 @@ fn sides(
 }
 
 /// The variable that tiles take several values of: one that shares what moves with the lanes, else
-/// any, so that sums run beside each other.
+/// any, so that sums run beside each other. Of several that are long enough, the one whose rows lie
+/// nearest in the target, or whose elements lie side by side, so that they need not be packed,
+/// where each is used a few times only.
 fn rows_of(
     body: &Body,
     spatial: &[VarId],
@@ -349,10 +344,19 @@ fn rows_of(
         fixed.is_some_and(|f| mentions(f, *v)) && moving.is_some_and(|m| !mentions(m, *v))
     };
     let candidates = || spatial.iter().rev().copied().filter(long);
+    let extent = |v: VarId| nominal(&extent_of(body, v));
+    let rare = fixed.is_some_and(|f| {
+        let others = spatial.iter().filter(|v| !mentions(f, **v));
+        others.map(|v| extent(*v)).product::<i64>() < RARE
+    });
+    let worth = |v: VarId| {
+        let reads = fixed.map(Expr::reads).unwrap_or_default();
+        let beside = reads.iter().all(|r| motion(&r.subscripts, v) == Motion::Next);
+        (extent(v).min(12), rare && beside)
+    };
+    // The longest, up to what a tile holds.
     let mut best: Option<VarId> = None;
     for v in candidates().filter(sharing) {
-        // The longest, up to what a tile holds.
-        let worth = |v: VarId| nominal(&extent_of(body, v)).min(12);
         if best.is_none_or(|o| worth(v) > worth(o)) {
             best = Some(v);
         }
@@ -364,6 +368,32 @@ impl Contraction {
     /// True if tiles read a copy of the moving part.
     fn copies(&self) -> bool {
         self.blocks.as_ref().is_some_and(|c| c.buffer.is_some())
+    }
+
+    /// True if tiles had better read a copy of the moving part, of which each element is used by
+    /// `rows` rows in each of `again` iterations of outer loops.
+    fn wants_copy(&self, body: &Body, last: VarId, (summed, rows, again): (i64, i64, i64)) -> bool {
+        let size = body.value.dtype().size() as i64;
+        let lanes = nominal(&extent_of(body, last));
+        let uses = again * ceil(rows, tile(rows, lanes, self.width).rows);
+        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+        let known = self.summed.iter().chain([&last]).all(known);
+        // Rows of the operand that lie in pages of their own, or more than the first cache holds.
+        let far = known && (lanes * size >= 1024 || lanes * summed * size > FIRST);
+        // Lanes that leave much of their vectors empty.
+        let sparse = 10 * lanes < 9 * ceil(lanes, self.width) * self.width;
+        !moves_by_one(&self.value, last) || (uses >= 3 && summed >= 32 && (far || sparse))
+    }
+
+    /// True if an operand of so many elements does not stay in a core's cache.
+    fn exceeds_cache(&self, body: &Body, elements: i64) -> bool {
+        let size = body.value.dtype().size() as i64;
+        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+        let last = self.lanes.last().copied();
+        let lanes = last.map_or(1, |v| nominal(&extent_of(body, v)));
+        let summed: i64 = self.summed.iter().map(|v| nominal(&extent_of(body, *v))).product();
+        let long = lanes * size >= 1024 && summed >= 32;
+        long && self.summed.iter().chain(&last).all(known) && elements * size > CACHE
     }
 
     /// Takes the axes before the last one into the lanes too, as far as only the moving part bears
@@ -404,12 +434,34 @@ impl Contraction {
         let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
         let step = self.tile.vectors * self.width;
         let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
-        Some(Blocks { buffer: None, summed, block: Some(block), lanes })
+        Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None })
+    }
+
+    /// The outer variable along which the moving part's elements lie side by side, with as many
+    /// of its values as a copy holds.
+    fn plane_of(&self, body: &Body, moving: &Expr) -> Option<(VarId, i64)> {
+        let beside = |v: VarId| {
+            let reads = moving.reads();
+            reads.iter().all(|r| motion(&r.subscripts, v) == Motion::Next)
+        };
+        let outer = self.outer.iter().copied();
+        let v = outer
+            .filter(|v| self.fixed.as_ref().is_none_or(|f| !mentions(f, *v)))
+            .find(|v| beside(*v))?;
+        let extent = extent_of(body, v).as_constant()?;
+        let even = dividing(extent, PLANE, 1);
+        Some((v, if extent <= 2 * PLANE { extent } else { even }))
     }
 
     /// How the moving part is copied.
-    fn plan_copy(&self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Blocks> {
-        let moving = self.moving.as_ref()?;
+    fn plan_copy(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Blocks> {
+        let moving = self.moving.clone()?;
+        let moving = &moving;
+        let plane = self.plane_of(body, moving);
+        self.outer.retain(|v| plane.is_none_or(|(p, _)| p != *v));
+        self.shared = self.outer.iter().copied().filter(|v| !mentions(moving, *v)).collect();
+        self.outer.retain(|v| mentions(moving, *v));
+        let planes = plane.map_or(1, |(_, n)| n);
         let borne: Vec<VarId> =
             self.summed.iter().copied().filter(|v| mentions(moving, *v)).collect();
         let extent = |v: VarId| nominal(&extent_of(body, v));
@@ -422,10 +474,12 @@ impl Contraction {
         let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
         let cut = self.lanes.iter().all(known) && known(&summed);
         let most = (SUMMED / others).max(1);
+        let most =
+            if planes > 1 { most.min((CACHE / 2 / (planes * others * 256)).max(1)) } else { most };
         let block = dividing(extent(summed), most, 1);
         let size = body.value.dtype().size() as i64;
         let inner: i64 = self.lanes.iter().skip(1).map(|v| extent(*v)).product();
-        let fitting = (CACHE / 2 / (block * others * size)).min(LANES);
+        let fitting = (CACHE / 2 / (block * others * size * planes)).min(LANES);
         let step = self.tile.vectors * self.width;
         let first = extent(*self.lanes.first()?);
         let lanes = if !cut {
@@ -446,7 +500,8 @@ impl Contraction {
         let lines = (ceil(lanes * inner, step) + 1) * step / line;
         let row = (lines | 1) * line;
         let name = b.unused_name(&format!("{}_copy", body.name));
-        let mut shape: Vec<IntExpr> = Vec::new();
+        let mut shape: Vec<IntExpr> =
+            plane.map(|(_, n)| IntExpr::constant(n)).into_iter().collect();
         for v in &borne {
             let whole = *v != summed || !cut;
             shape.push(if whole { extent_of(body, *v) } else { IntExpr::constant(block) });
@@ -454,22 +509,27 @@ impl Contraction {
         shape.push(IntExpr::constant(row));
         let dtype = moving.dtype();
         let buffer = b.kernel.buffers.push(Buffer { name, dtype, shape, scope: Scope::Local });
-        Some(Blocks { buffer: Some(buffer), summed, block: cut.then_some(block), lanes })
+        Some(Blocks { buffer: Some(buffer), summed, block: cut.then_some(block), lanes, plane })
     }
 
     /// Packs the fixed part where a tile would pick its elements from far apart, often.
     fn pack_rows(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body, lanes: i64) {
         let (Some(r), Some(fixed)) = (self.rows, self.fixed.clone()) else { return };
+        let extent = |v: &VarId| nominal(&extent_of(body, *v));
         let columns = ceil(lanes, self.tile.vectors * self.width);
+        let planes = self.blocks.as_ref().and_then(|c| c.plane).map(|(v, _)| v);
+        let outer = self.outer.iter().copied().chain(planes);
+        let again: i64 = outer.filter(|v| !mentions(&fixed, *v)).map(|v| extent(&v)).product();
         let longest = self.summed.iter().copied().max_by_key(|v| nominal(&extent_of(body, *v)));
         let along = longest.is_some_and(|v| {
             fixed.reads().iter().all(|x| motion(&x.subscripts, v) != Motion::Other)
         });
+        let beside = fixed.reads().iter().all(|x| motion(&x.subscripts, r) == Motion::Next);
         let plain = matches!(fixed, Expr::Read(_));
-        let often = columns >= 2 && self.tile.rows > 1;
+        let often = (columns >= 2 || again >= 4 && !beside) && self.tile.rows > 1;
         // Rows that lie far apart meet in the same sets of the caches.
         let far = columns >= 8 && along && {
-            let longest = longest.map_or(1, |v| nominal(&extent_of(body, v)));
+            let longest = longest.map_or(1, |v| extent(&v));
             longest * body.value.dtype().size() as i64 >= 2048
         };
         if mentions(&fixed, r) && (!plain || !along || far) && often {

@@ -24,6 +24,8 @@ pub(super) struct Pass {
     pub(super) order: Order,
     /// Where the lanes of the block begin, as a position among all lanes.
     pub(super) origin: IntExpr,
+    /// Which of the planes of the copy is read.
+    pub(super) plane: Option<IntExpr>,
 }
 
 /// Which of the blocks of the summed variable it is: later ones go on from the target.
@@ -157,25 +159,14 @@ impl Contraction {
         let mut iters: Vec<(VarId, IntExpr)> = vec![(e, row.into()), (f, lane.into())];
         let target = matches!(part, Part::Store | Part::Resume);
         let sum = matches!(part, Part::Sum);
-        // The element of the target, or of its block.
-        let (buffer, place) = match self.result {
-            None => (body.buffer, body.subscripts.clone()),
-            Some(result) => {
-                let (x, y) = (b.kernel.fresh_var("m"), b.kernel.fresh_var("n"));
-                iters.push((x, p.rows.start.clone()));
-                iters.push((y, p.lanes.start.clone()));
-                let row = Subscript::Affine(IntExpr::from(x) + IntExpr::from(e));
-                (result, vec![row, Subscript::Affine(IntExpr::from(y) + IntExpr::from(f))])
-            }
-        };
         let store = match part {
             Part::Clear => {
                 let value = Expr::Literal(self.reducer.unit(dtype));
                 Store { buffer: acc, subscripts: own, update: Update::Set, value, drop: false }
             }
             Part::Resume => {
-                let (subscripts, default) = (place, None);
-                let old = Read { tensor: buffer, dtype, subscripts, default };
+                let (subscripts, default) = (body.subscripts.clone(), None);
+                let old = Read { tensor: body.buffer, dtype, subscripts, default };
                 let value = Expr::Read(Box::new(old));
                 Store { buffer: acc, subscripts: own, update: Update::Set, value, drop: false }
             }
@@ -184,8 +175,8 @@ impl Contraction {
                 Store { buffer: acc, subscripts: own, update: self.update, value, drop: false }
             }
             Part::Store => Store {
-                buffer,
-                subscripts: place,
+                buffer: body.buffer,
+                subscripts: body.subscripts.clone(),
                 update: Update::Set,
                 value: Expr::read(acc, dtype, vec![e.into(), f.into()]),
                 drop: false,
@@ -244,7 +235,7 @@ impl Contraction {
         }
         if let Some(v) = self.lanes.last() {
             let value = p.lanes.start.clone() + IntExpr::from(lane);
-            let applies = target && self.result.is_none() || sum && !self.copies();
+            let applies = target || sum && !self.copies();
             limit(*v, value, &p.lanes.limit, applies);
         }
         guard
@@ -268,6 +259,11 @@ impl Contraction {
         let buffer = self.blocks.as_ref().and_then(|c| c.buffer);
         if let (Some(buffer), Some(moving)) = (buffer, &self.moving) {
             let mut at = Vec::new();
+            if let Some(plane) = &p.pass.plane {
+                let x = b.kernel.fresh_var("p");
+                iters.push((x, plane.clone()));
+                at.push(IntExpr::from(x));
+            }
             for v in self.summed.iter().filter(|v| mentions(moving, **v)) {
                 let x = b.kernel.fresh_var("k");
                 iters.push((x, summed.get(v).cloned().unwrap_or_default()));
