@@ -118,10 +118,11 @@ pub(super) fn ceil_of(extent: &IntExpr, size: i64) -> IntExpr {
 
 /// The tile with the least time for so many rows and lanes: a core starts two multiplications and
 /// two loads a cycle, waits four cycles for a sum, and gets a vector of the lanes' operand from the
-/// second cache in [`STREAM`] cycles.
-pub(super) fn tile(rows: i64, lanes: i64, width: i64) -> Tile {
+/// second cache in [`STREAM`] cycles, if the summed variables are too long for the first one.
+pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
     let mut best = (f64::INFINITY, Tile { rows: 1, vectors: 1 });
     for vectors in 1..=6 {
+        let near = vectors * 64 * summed.min(SUMMED) <= FIRST;
         for most in 1..=REGISTERS {
             if most * vectors + vectors + 1 > REGISTERS {
                 continue;
@@ -131,8 +132,9 @@ pub(super) fn tile(rows: i64, lanes: i64, width: i64) -> Tile {
             let columns = ceil(lanes.max(1), width * vectors);
             let fused = 0.5 * (high * vectors) as f64;
             let loads = 0.5 * (high + vectors) as f64;
-            let work = fused.max(loads).max(4.0).max(STREAM * vectors as f64);
-            let time = (tiles * columns) as f64 * (work + 0.01 * (high + vectors) as f64);
+            let stream = if near { 0.0 } else { STREAM * vectors as f64 };
+            let work = fused.max(loads).max(4.0).max(stream);
+            let time = (tiles * columns) as f64 * (work + 0.05 * (high + vectors) as f64);
             if time < best.0 {
                 best = (time, Tile { rows: high, vectors });
             }
@@ -183,7 +185,7 @@ pub(super) fn contraction(
         return None;
     }
     let lanes: i64 = c.lanes.iter().map(extent).product();
-    c.tile = tile(rows, lanes, c.width);
+    c.tile = tile(rows, lanes, c.width, summed);
     if !shared {
         // Rows only keep the core busy: few are enough.
         c.tile.rows = c.tile.rows.min(4);
@@ -375,7 +377,7 @@ impl Contraction {
     fn wants_copy(&self, body: &Body, last: VarId, (summed, rows, again): (i64, i64, i64)) -> bool {
         let size = body.value.dtype().size() as i64;
         let lanes = nominal(&extent_of(body, last));
-        let uses = again * ceil(rows, tile(rows, lanes, self.width).rows);
+        let uses = again * ceil(rows, tile(rows, lanes, self.width, summed).rows);
         let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
         let known = self.summed.iter().chain([&last]).all(known);
         // Rows of the operand that lie in pages of their own, or more than the first cache holds.
@@ -453,6 +455,18 @@ impl Contraction {
         Some((v, if extent <= 2 * PLANE { extent } else { even }))
     }
 
+    /// Takes outer variables in the order of the axes of what is copied, so that what one copy
+    /// leaves of a line is there for the next.
+    fn order_outer(&mut self, moving: &Expr) {
+        let reads = moving.reads();
+        let [r] = reads.as_slice() else { return };
+        let axis = |v: &VarId| {
+            let on = |s: &Subscript| s.as_affine().is_some_and(|i| i.mentions(*v));
+            r.subscripts.iter().position(on)
+        };
+        self.outer.sort_by_key(axis);
+    }
+
     /// How the moving part is copied.
     fn plan_copy(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Blocks> {
         let moving = self.moving.clone()?;
@@ -461,11 +475,20 @@ impl Contraction {
         self.outer.retain(|v| plane.is_none_or(|(p, _)| p != *v));
         self.shared = self.outer.iter().copied().filter(|v| !mentions(moving, *v)).collect();
         self.outer.retain(|v| mentions(moving, *v));
+        self.order_outer(moving);
         let planes = plane.map_or(1, |(_, n)| n);
         let borne: Vec<VarId> =
             self.summed.iter().copied().filter(|v| mentions(moving, *v)).collect();
         let extent = |v: VarId| nominal(&extent_of(body, v));
-        let summed = borne.iter().copied().max_by_key(|v| extent(*v))?;
+        // The longest; of several, one along which no side's elements lie side by side.
+        let beside = |v: VarId, e: Option<&Expr>| {
+            let reads = e.map(Expr::reads).unwrap_or_default();
+            reads.iter().any(|r| motion(&r.subscripts, v) == Motion::Next)
+        };
+        let summed = borne.iter().copied().max_by_key(|v| {
+            let apart = !beside(*v, self.fixed.as_ref()) && !beside(*v, Some(moving));
+            (extent(*v), apart)
+        })?;
         let others: i64 = borne.iter().filter(|v| **v != summed).map(|v| extent(*v)).product();
         if borne.iter().any(|v| *v != summed && extent_of(body, *v).as_constant().is_none()) {
             return None;
@@ -488,7 +511,8 @@ impl Contraction {
             dividing(first, fitting.max(step), step)
         } else {
             // Rows of an image that fill tiles best.
-            let most = (fitting / inner).clamp(1, first);
+            let whole = first * inner <= 2 * fitting;
+            let most = if whole { first } else { (fitting / inner).clamp(1, first) };
             let waste = |n: i64| {
                 let all = ceil(first, n) * ceil(n * inner, step) * step;
                 all as f64 + (first / n) as f64
