@@ -37,8 +37,10 @@ use tcc_ir::{TensorId, VarId};
 
 /// Vector registers for accumulators and operands.
 const REGISTERS: i64 = 30;
+/// Cycles a load: a core starts two a cycle, but seldom for long.
+const LOAD: f64 = 0.6;
 /// Cycles a vector from the second cache.
-const STREAM: f64 = 4.5;
+const STREAM: f64 = 2.5;
 /// Bytes of the cache that a core has for itself: what the copy of the lanes' operand may take.
 const CACHE: i64 = 1 << 20;
 /// Bytes of the first cache that an operand may take.
@@ -116,8 +118,8 @@ pub(super) fn ceil_of(extent: &IntExpr, size: i64) -> IntExpr {
     (extent + &IntExpr::constant(size - 1)).div(&IntExpr::constant(size))
 }
 
-/// The tile with the least time for so many rows and lanes: a core starts two multiplications and
-/// two loads a cycle, waits four cycles for a sum, and gets a vector of the lanes' operand from the
+/// The tile with the least time for so many rows and lanes: a core starts two multiplications a
+/// cycle and a load every [`LOAD`] cycles, waits four cycles for a sum, and gets a vector of the lanes' operand from the
 /// second cache in [`STREAM`] cycles, if the summed variables are too long for the first one.
 pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
     let mut best = (f64::INFINITY, Tile { rows: 1, vectors: 1 });
@@ -131,10 +133,10 @@ pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
             let high = ceil(rows.max(1), tiles);
             let columns = ceil(lanes.max(1), width * vectors);
             let fused = 0.5 * (high * vectors) as f64;
-            let loads = 0.5 * (high + vectors) as f64;
+            let loads = LOAD * (high + vectors) as f64;
             let stream = if near { 0.0 } else { STREAM * vectors as f64 };
             let work = fused.max(loads).max(4.0).max(stream);
-            let time = (tiles * columns) as f64 * (work + 0.05 * (high + vectors) as f64);
+            let time = (tiles * columns) as f64 * (work + 0.01 * (high + vectors) as f64);
             if time < best.0 {
                 best = (time, Tile { rows: high, vectors });
             }
@@ -439,20 +441,27 @@ impl Contraction {
         Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None })
     }
 
-    /// The outer variable along which the moving part's elements lie side by side, with as many
-    /// of its values as a copy holds.
+    /// An outer variable that only the moving part bears, with as many of its values as a copy
+    /// holds: one along which elements lie side by side, or one that makes up for few lanes.
     fn plane_of(&self, body: &Body, moving: &Expr) -> Option<(VarId, i64)> {
-        let beside = |v: VarId| {
+        let beside = |v: &VarId| {
             let reads = moving.reads();
-            reads.iter().all(|r| motion(&r.subscripts, v) == Motion::Next)
+            reads.iter().all(|r| motion(&r.subscripts, *v) == Motion::Next)
         };
-        let outer = self.outer.iter().copied();
-        let v = outer
-            .filter(|v| self.fixed.as_ref().is_none_or(|f| !mentions(f, *v)))
-            .find(|v| beside(*v))?;
-        let extent = extent_of(body, v).as_constant()?;
-        let even = dividing(extent, PLANE, 1);
-        Some((v, if extent <= 2 * PLANE { extent } else { even }))
+        let alone = |v: &VarId| {
+            mentions(moving, *v) && self.fixed.as_ref().is_none_or(|f| !mentions(f, *v))
+        };
+        let known = |v: &VarId| extent_of(body, *v).as_constant();
+        let candidates = || self.outer.iter().copied().filter(|v| alone(v) && known(v).is_some());
+        if let Some(v) = candidates().find(beside) {
+            let extent = known(&v)?;
+            let whole = extent <= 2 * PLANE;
+            return Some((v, if whole { extent } else { dividing(extent, PLANE, 1) }));
+        }
+        let lanes: i64 = self.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product();
+        let v = candidates().filter(|_| lanes < LANES / 2).max_by_key(|v| known(v))?;
+        let n = dividing(known(&v)?, (LANES / lanes).max(1), 1);
+        (n > 1).then_some((v, n))
     }
 
     /// Takes outer variables in the order of the axes of what is copied, so that what one copy
@@ -519,6 +528,10 @@ impl Contraction {
             };
             (1..=most).min_by(|x, y| waste(*x).total_cmp(&waste(*y))).unwrap_or(1)
         };
+        let rows = self.rows.map_or(1, extent);
+        let all: i64 = self.summed.iter().map(|v| extent(*v)).product();
+        self.tile = tile(rows, lanes * inner, self.width, all);
+        let step = self.tile.vectors * self.width;
         // An odd number of lines keeps rows of the copy out of each other's way in the cache.
         let line = 64 / size;
         let lines = (ceil(lanes * inner, step) + 1) * step / line;
@@ -550,7 +563,9 @@ impl Contraction {
         });
         let beside = fixed.reads().iter().all(|x| motion(&x.subscripts, r) == Motion::Next);
         let plain = matches!(fixed, Expr::Read(_));
-        let often = (columns >= 2 || again >= 4 && !beside) && self.tile.rows > 1;
+        let uses = columns * again;
+        let often = if beside { uses >= 8 } else { columns >= 2 || uses >= 4 };
+        let often = often && self.tile.rows > 1;
         // Rows that lie far apart meet in the same sets of the caches.
         let far = columns >= 8 && along && {
             let longest = longest.map_or(1, |v| extent(&v));
