@@ -22,6 +22,7 @@
 //! body will do. Which tile is best follows from the extents and from what a core does in a cycle
 //! ([`tile`]).
 
+mod copy;
 mod loops;
 mod tile;
 
@@ -81,6 +82,8 @@ struct Contraction {
     initial: Initial,
     /// The fixed part in the order in which tiles read it.
     panels: Option<Panels>,
+    /// The same, made block by block in local memory.
+    packed: Option<TensorId>,
     tile: Tile,
     /// Lanes of a vector.
     width: i64,
@@ -287,6 +290,7 @@ fn recognize(
         reducer,
         initial,
         panels: None,
+        packed: None,
         tile: Tile { rows: 1, vectors: 1 },
         width: i64::from(b.cx.target.vector_bytes) / dtype.size() as i64,
         blocks: None,
@@ -549,31 +553,66 @@ impl Contraction {
         Some(Blocks { buffer: Some(buffer), summed, block: cut.then_some(block), lanes, plane })
     }
 
-    /// Packs the fixed part where a tile would pick its elements from far apart, often.
+    /// Packs the fixed part where a tile would pick its elements from far apart, often: in a
+    /// kernel of its own, or, if that would not stay in the cache, block by block.
     fn pack_rows(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body, lanes: i64) {
         let (Some(r), Some(fixed)) = (self.rows, self.fixed.clone()) else { return };
+        if !mentions(&fixed, r) || self.tile.rows == 1 {
+            return;
+        }
         let extent = |v: &VarId| nominal(&extent_of(body, *v));
-        let columns = ceil(lanes, self.tile.vectors * self.width);
-        let planes = self.blocks.as_ref().and_then(|c| c.plane).map(|(v, _)| v);
-        let outer = self.outer.iter().copied().chain(planes);
-        let again: i64 = outer.filter(|v| !mentions(&fixed, *v)).map(|v| extent(&v)).product();
-        let longest = self.summed.iter().copied().max_by_key(|v| nominal(&extent_of(body, *v)));
-        let along = longest.is_some_and(|v| {
-            fixed.reads().iter().all(|x| motion(&x.subscripts, v) != Motion::Other)
-        });
-        let beside = fixed.reads().iter().all(|x| motion(&x.subscripts, r) == Motion::Next);
+        let longest = self.summed.iter().copied().max_by_key(|v| extent(v));
+        let moves = |v: VarId| {
+            let reads = fixed.reads();
+            reads.iter().map(|x| motion(&x.subscripts, v)).collect::<Vec<_>>()
+        };
+        let along = longest.is_some_and(|v| !moves(v).contains(&Motion::Other));
+        let beside = moves(r).iter().all(|m| *m == Motion::Next);
         let plain = matches!(fixed, Expr::Read(_));
-        let uses = columns * again;
-        let often = if beside { uses >= 8 } else { columns >= 2 || uses >= 4 };
-        let often = often && self.tile.rows > 1;
+        let step = self.tile.vectors * self.width;
+        let here = self.blocks.as_ref().map_or(lanes, |c| {
+            let inner: i64 = self.lanes.iter().skip(1).map(extent).product();
+            c.lanes * inner * c.plane.map_or(1, |(_, n)| n)
+        });
         // Rows that lie far apart meet in the same sets of the caches.
-        let far = columns >= 8 && along && {
+        let far = ceil(lanes, step) >= 8 && along && {
             let longest = longest.map_or(1, |v| extent(&v));
             longest * body.value.dtype().size() as i64 >= 2048
         };
-        if mentions(&fixed, r) && (!plain || !along || far) && often {
+        if plain && along && !far {
+            return;
+        }
+        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+        let borne = || body.vars.iter().map(|(v, _)| v).filter(|v| mentions(&fixed, **v));
+        let bytes = borne().map(extent).product::<i64>() * fixed.dtype().size() as i64;
+        let hidden = fixed.reads().iter().any(|x| b.home_of(x.tensor).is_none());
+        if (hidden || bytes > CACHE) && borne().all(known) && here >= 2 * self.width {
+            self.packed = Some(self.rows_buffer(b, body, &fixed));
+            return;
+        }
+        let planes = self.blocks.as_ref().and_then(|c| c.plane).map(|(v, _)| v);
+        let outer = self.outer.iter().copied().chain(planes);
+        let again: i64 = outer.filter(|v| !mentions(&fixed, *v)).map(|v| extent(&v)).product();
+        let (columns, uses) = (ceil(lanes, step), ceil(lanes, step) * again);
+        if if beside { uses >= 8 } else { columns >= 2 || uses >= 4 } {
             self.panels = pack::pack(b, body, &fixed, (r, self.tile.rows), "rows");
         }
+    }
+
+    /// Local memory for the packed rows of a block.
+    fn rows_buffer(&self, b: &mut KernelBuilder<'_, '_>, body: &Body, fixed: &Expr) -> TensorId {
+        let rows = self.rows.map_or(1, |r| nominal(&extent_of(body, r)));
+        let tiles = self.rows_block(body).unwrap_or(ceil(rows, self.tile.rows));
+        let block = self.blocks.as_ref().and_then(|c| Some((c.summed, c.block?)));
+        let mut shape = vec![IntExpr::constant(tiles)];
+        shape.extend(self.summed.iter().filter(|v| mentions(fixed, **v)).map(|v| match block {
+            Some((summed, n)) if summed == *v => IntExpr::constant(n),
+            _ => extent_of(body, *v),
+        }));
+        shape.push(IntExpr::constant(self.tile.rows));
+        let name = b.unused_name(&format!("{}_rows", body.name));
+        let buffer = Buffer { name, dtype: fixed.dtype(), shape, scope: Scope::Local };
+        b.kernel.buffers.push(buffer)
     }
 }
 

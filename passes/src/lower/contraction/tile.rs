@@ -26,6 +26,8 @@ pub(super) struct Pass {
     pub(super) origin: IntExpr,
     /// Which of the planes of the copy is read.
     pub(super) plane: Option<IntExpr>,
+    /// Where rows are packed, and the number of the first tile there.
+    pub(super) packed: Option<(TensorId, IntExpr)>,
 }
 
 /// Which of the blocks of the summed variable it is: later ones go on from the target.
@@ -229,7 +231,7 @@ impl Contraction {
         if let Some(r) = self.rows {
             let value = p.rows.start.clone() + IntExpr::from(row);
             // Panels go on past the last row; what moves with the lanes may not.
-            let bare = self.panels.is_none()
+            let bare = self.panels.is_none() && self.packed.is_none()
                 || !self.copies() && self.moving.as_ref().is_none_or(|m| mentions(m, r));
             limit(r, value, &p.rows.limit, target || sum && bare);
         }
@@ -256,6 +258,25 @@ impl Contraction {
             iters.push((number, p.rows.panel.clone()));
             replaced.push((fixed.clone(), panels.read(number, e)));
         }
+        type Iters = Vec<(VarId, IntExpr)>;
+        let axes = |b: &mut KernelBuilder<'_, '_>,
+                    iters: &mut Iters,
+                    part: &Expr,
+                    at: &mut Vec<IntExpr>| {
+            for v in self.summed.iter().filter(|v| mentions(part, **v)) {
+                let x = b.kernel.fresh_var("k");
+                iters.push((x, summed.get(v).cloned().unwrap_or_default()));
+                at.push(IntExpr::from(x));
+            }
+        };
+        if let (Some((buffer, lo)), Some(fixed)) = (&p.pass.packed, &self.fixed) {
+            let number = b.kernel.fresh_var("p");
+            let mut at = vec![IntExpr::from(number)];
+            axes(b, iters, fixed, &mut at);
+            iters.push((number, p.rows.panel.clone() - lo.clone()));
+            at.push(e.into());
+            replaced.push((fixed.clone(), Expr::read(*buffer, fixed.dtype(), at)));
+        }
         let buffer = self.blocks.as_ref().and_then(|c| c.buffer);
         if let (Some(buffer), Some(moving)) = (buffer, &self.moving) {
             let mut at = Vec::new();
@@ -264,11 +285,7 @@ impl Contraction {
                 iters.push((x, plane.clone()));
                 at.push(IntExpr::from(x));
             }
-            for v in self.summed.iter().filter(|v| mentions(moving, **v)) {
-                let x = b.kernel.fresh_var("k");
-                iters.push((x, summed.get(v).cloned().unwrap_or_default()));
-                at.push(IntExpr::from(x));
-            }
+            axes(b, iters, moving, &mut at);
             let x = b.kernel.fresh_var("s");
             iters.push((x, p.lanes.start.clone()));
             at.push(IntExpr::from(x) + IntExpr::from(f));
