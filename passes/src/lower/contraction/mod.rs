@@ -31,6 +31,7 @@ use super::nest::{self, Initial, extent_of, over_spatial};
 use super::pack::{self, Panels};
 use super::reduce::{split_vars, update_of};
 use super::vector::{Motion, motion};
+use std::cmp::Reverse;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Buffer, Scope, Stmt, Update};
 use tcc_ir::scalar::{Expr, Func, Read, Reducer, Subscript};
@@ -233,6 +234,12 @@ fn written_out(e: &Expr, values: &[(TensorId, Expr)]) -> Expr {
 /// True if everything that moves with `v` moves to the next element.
 fn moves_by_one(e: &Expr, v: VarId) -> bool {
     e.reads().iter().all(|r| motion(&r.subscripts, v) != Motion::Other && r.default.is_none())
+}
+
+/// The first axis of what is read that moves with a variable.
+fn axis_of(e: &Expr, v: VarId) -> Option<usize> {
+    let on = |s: &Subscript| s.as_affine().is_some_and(|i| i.mentions(v));
+    e.reads().iter().find_map(|r| r.subscripts.iter().position(on))
 }
 
 /// True if the variable occurs.
@@ -471,13 +478,7 @@ impl Contraction {
     /// Takes outer variables in the order of the axes of what is copied, so that what one copy
     /// leaves of a line is there for the next.
     fn order_outer(&mut self, moving: &Expr) {
-        let reads = moving.reads();
-        let [r] = reads.as_slice() else { return };
-        let axis = |v: &VarId| {
-            let on = |s: &Subscript| s.as_affine().is_some_and(|i| i.mentions(*v));
-            r.subscripts.iter().position(on)
-        };
-        self.outer.sort_by_key(axis);
+        self.outer.sort_by_key(|v| axis_of(moving, *v));
     }
 
     /// How the moving part is copied.
@@ -493,14 +494,21 @@ impl Contraction {
         let borne: Vec<VarId> =
             self.summed.iter().copied().filter(|v| mentions(moving, *v)).collect();
         let extent = |v: VarId| nominal(&extent_of(body, v));
-        // The longest; of several, one along which no side's elements lie side by side.
+        // The longest; of several, one along which no side's elements lie side by side, and of
+        // which whole runs of the moving part are taken, if that is by far the larger side.
         let beside = |v: VarId, e: Option<&Expr>| {
             let reads = e.map(Expr::reads).unwrap_or_default();
             reads.iter().any(|r| motion(&r.subscripts, v) == Motion::Next)
         };
+        let elements = |e: Option<&Expr>| -> i64 {
+            let all = body.vars.iter().filter(|(v, _)| e.is_some_and(|e| mentions(e, *v)));
+            all.map(|(_, n)| nominal(n)).product()
+        };
+        let larger = elements(Some(moving)) > 4 * elements(self.fixed.as_ref());
         let summed = borne.iter().copied().max_by_key(|v| {
-            let apart = !beside(*v, self.fixed.as_ref()) && !beside(*v, Some(moving));
-            (extent(*v), apart)
+            let apart = larger || !beside(*v, self.fixed.as_ref());
+            let apart = apart && !beside(*v, Some(moving));
+            (extent(*v), apart, Reverse(axis_of(moving, *v)))
         })?;
         let others: i64 = borne.iter().filter(|v| **v != summed).map(|v| extent(*v)).product();
         if borne.iter().any(|v| *v != summed && extent_of(body, *v).as_constant().is_none()) {
@@ -520,6 +528,8 @@ impl Contraction {
         let first = extent(*self.lanes.first()?);
         let lanes = if !cut {
             step
+        } else if self.lanes.len() == 1 && first <= fitting {
+            first
         } else if self.lanes.len() == 1 {
             dividing(first, fitting.max(step), step)
         } else {
@@ -561,12 +571,12 @@ impl Contraction {
             return;
         }
         let extent = |v: &VarId| nominal(&extent_of(body, *v));
-        let longest = self.summed.iter().copied().max_by_key(|v| extent(v));
+        let inner = self.inner_summed(body);
         let moves = |v: VarId| {
             let reads = fixed.reads();
             reads.iter().map(|x| motion(&x.subscripts, v)).collect::<Vec<_>>()
         };
-        let along = longest.is_some_and(|v| !moves(v).contains(&Motion::Other));
+        let along = inner.is_none_or(|v| !moves(v).contains(&Motion::Other));
         let beside = moves(r).iter().all(|m| *m == Motion::Next);
         let plain = matches!(fixed, Expr::Read(_));
         let step = self.tile.vectors * self.width;
@@ -576,8 +586,8 @@ impl Contraction {
         });
         // Rows that lie far apart meet in the same sets of the caches.
         let far = ceil(lanes, step) >= 8 && along && {
-            let longest = longest.map_or(1, |v| extent(&v));
-            longest * body.value.dtype().size() as i64 >= 2048
+            let row: i64 = self.summed.iter().map(extent).product();
+            row * body.value.dtype().size() as i64 >= 2048
         };
         if plain && along && !far {
             return;
@@ -597,6 +607,14 @@ impl Contraction {
         if if beside { uses >= 8 } else { columns >= 2 || uses >= 4 } {
             self.panels = pack::pack(b, body, &fixed, (r, self.tile.rows), "rows");
         }
+    }
+
+    /// The summed variable whose loop is the innermost one.
+    fn inner_summed(&self, body: &Body) -> Option<VarId> {
+        let known = |v: &VarId| extent_of(body, *v).as_constant();
+        let short = |v: &VarId| known(v).is_some_and(|n| n <= UNROLLED);
+        let loops = || self.summed.iter().copied().filter(|v| known(v) != Some(1));
+        loops().rev().find(short).or_else(|| loops().next_back())
     }
 
     /// Local memory for the packed rows of a block.
