@@ -523,7 +523,7 @@ impl Contraction {
         let block = dividing(extent(summed), most, 1);
         let size = body.value.dtype().size() as i64;
         let inner: i64 = self.lanes.iter().skip(1).map(|v| extent(*v)).product();
-        let fitting = (CACHE / 2 / (block * others * size * planes)).min(LANES);
+        let fitting = (CACHE / 2 / (block * others * size * planes)).min(4 * LANES);
         let step = self.tile.vectors * self.width;
         let first = extent(*self.lanes.first()?);
         let lanes = if !cut {
