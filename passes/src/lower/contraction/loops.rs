@@ -4,6 +4,7 @@ use super::tile::{Order, Pass, Place, Rows, Side};
 use super::{CACHE, Contraction, NOMINAL, ceil, ceil_of, dividing, nominal};
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::{Positions, extent_of, joined, name_of, over_spatial, serial};
+use tcc_ir::VarId;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::Stmt;
 use tcc_ir::scalar::{Comparison, Expr};
@@ -17,6 +18,11 @@ pub(super) struct Piece<'p> {
 
 /// A first value, and how many.
 pub(super) type Range<'p> = (&'p IntExpr, &'p IntExpr);
+
+/// Where a variable stops: at its extent, or before it.
+pub(super) fn end_of(b: &KernelBuilder<'_, '_>, body: &Body, v: VarId) -> IntExpr {
+    b.ends.get(&v).cloned().unwrap_or_else(|| extent_of(body, v))
+}
 
 /// Runs over an extent in chunks of so many values, given by the first one and how many; the last
 /// chunk may be shorter.
@@ -57,7 +63,8 @@ impl Contraction {
     ) -> Vec<Stmt> {
         let zero = IntExpr::constant(0);
         let extents: Vec<IntExpr> = self.lanes.iter().map(|v| extent_of(body, *v)).collect();
-        let all = extents.iter().fold(IntExpr::constant(1), |n, e| n * e.clone());
+        let ends = self.lanes.iter().map(|v| end_of(b, body, *v));
+        let all = ends.fold(IntExpr::constant(1), |n, e| n * e);
         let Some(copy) = &self.blocks else {
             let (summed, origin) = (None, zero);
             let pass = Pass { summed, order: Order::First, origin, plane: None, packed: None };
@@ -89,6 +96,12 @@ impl Contraction {
         let inner = self.lanes.iter().skip(1).map(|v| extent_of(body, *v));
         let inner = inner.fold(IntExpr::constant(1), |n, e| n * e);
         let (width, origin) = (here.clone() * inner.clone(), lo.clone() * inner);
+        // Tiles need not go as far as the copy, which other blocks of rows may share.
+        let end = match self.lanes.as_slice() {
+            [v] if *lo == IntExpr::default() && *here == extent_of(body, *v) => b.ends.get(v),
+            _ => None,
+        };
+        let width = end.cloned().unwrap_or(width);
         let mut out: Vec<Stmt> = copy.buffer.map(Stmt::Alloc).into_iter().collect();
         let part =
             |b: &mut KernelBuilder<'_, '_>, from: &IntExpr, count: &IntExpr, order: Order| {
@@ -101,7 +114,7 @@ impl Contraction {
                 }));
                 stmts
             };
-        let extent = extent_of(body, copy.summed);
+        let extent = end_of(b, body, copy.summed);
         let step = copy.block.map_or_else(|| extent.clone(), IntExpr::constant);
         let whole = copy.block.map_or(IntExpr::constant(1), |n| extent.div(&IntExpr::constant(n)));
         let done = whole.clone() * step.clone();

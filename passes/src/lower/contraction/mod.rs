@@ -197,7 +197,12 @@ pub(super) fn contraction(
         c.tile.rows = c.tile.rows.min(4);
         c.tile.vectors = c.tile.vectors.min(if c.tile.rows > 1 { 2 } else { 4 });
     }
-    if wanted {
+    if wanted && unit && c.is_dense(b, body) {
+        let summed = c.summed.first().copied()?;
+        let extent = nominal(&extent_of(body, summed));
+        let (block, buffer) = (Some(dividing(extent, SUMMED, 1)), None);
+        c.blocks = Some(Blocks { buffer, summed, block, lanes, plane: None });
+    } else if wanted {
         c.blocks = Some(c.plan_copy(b, body)?);
     } else if c.exceeds_cache(body, lanes * summed) && c.initial == Initial::Unit {
         c.blocks = c.plan_rows(body);
@@ -398,6 +403,23 @@ impl Contraction {
         // Lanes that leave much of their vectors empty.
         let sparse = 10 * lanes < 9 * ceil(lanes, self.width) * self.width;
         !moves_by_one(&self.value, last) || (uses >= 3 && summed >= 32 && (far || sparse))
+    }
+
+    /// True if the moving part is a matrix whose rows are what the lanes take, so that a block of
+    /// it is a copy already.
+    fn is_dense(&self, b: &KernelBuilder<'_, '_>, body: &Body) -> bool {
+        let (Some(Expr::Read(r)), [v], [k]) =
+            (&self.moving, self.lanes.as_slice(), self.summed.as_slice())
+        else {
+            return false;
+        };
+        let [.., row, column] = r.subscripts.as_slice() else { return false };
+        let is = |s: &Subscript, v: VarId| s.as_affine().and_then(IntExpr::as_var) == Some(v);
+        let width = b.kernel.buffers.get(r.tensor).and_then(|x| x.shape.last());
+        let extent = extent_of(body, *v);
+        let whole =
+            extent.as_constant().is_some_and(|n| n % self.width == 0 && n <= 4 * self.width);
+        is(row, *k) && is(column, *v) && whole && width == Some(&extent)
     }
 
     /// True if an operand of so many elements does not stay in a core's cache.
