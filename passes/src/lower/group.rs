@@ -14,7 +14,7 @@
 //! ```
 
 use super::block::{Body, KernelBuilder, Start};
-use super::contraction::{ceil_of, dividing};
+use super::contraction::{ceil_of, dividing, volume};
 use super::needed::{BlockOfRows, Ends};
 use super::nest::{Initial, serial};
 use super::{Fixed, LowerCx, fuse, needed, nest, reduce};
@@ -106,7 +106,7 @@ fn group_of(cx: &LowerCx<'_>, run: &[&Definition]) -> Option<Group> {
     let size = |t: &TensorId| -> i64 {
         let Some(x) = cx.f.tensors.get(*t) else { return 0 };
         let inner = x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL));
-        let bytes = inner.product::<i64>() * x.dtype.size() as i64;
+        let bytes = volume(inner) * x.dtype.size() as i64;
         if blocked { bytes * rows } else { bytes }
     };
     let bytes: i64 = members.iter().filter(|t| is_local(cx, &members, **t)).map(size).sum();
@@ -114,7 +114,7 @@ fn group_of(cx: &LowerCx<'_>, run: &[&Definition]) -> Option<Group> {
     let longest = run
         .iter()
         .filter_map(|d| cx.f.tensors.get(d.tensor))
-        .map(|x| x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL)).product())
+        .map(|x| volume(x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL))))
         .max()
         .unwrap_or(1i64);
     (local > 0 && bytes <= LOCAL && longest >= 16).then_some(Group { members, shared, blocked })
@@ -253,7 +253,7 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         } else {
             // Threads share the outer loops: if these are few, they had better share the blocks.
             let many = loops.iter().map(|(_, n)| n.as_constant().unwrap_or(NOMINAL));
-            let many = many.product::<i64>() >= MANY;
+            let many = volume(many) >= MANY;
             let (mut before, inner) =
                 if many { hoisted(&b, chunk, stmts) } else { (vec![], stmts) };
             before.push(serial(chunk, IntExpr::default(), count, inner));

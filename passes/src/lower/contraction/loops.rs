@@ -1,7 +1,7 @@
 //! The loops around tiles: blocks of lanes, of the summed variable and of rows.
 
 use super::tile::{Order, Pass, Place, Rows, Side};
-use super::{CACHE, Contraction, NOMINAL, ceil, ceil_of, dividing, nominal};
+use super::{CACHE, Contraction, NOMINAL, ceil, ceil_of, dividing, nominal, volume};
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::{Positions, extent_of, joined, name_of, over_spatial, serial};
 use tcc_ir::VarId;
@@ -153,7 +153,7 @@ impl Contraction {
         let size = IntExpr::constant(self.tile.rows);
         let whole = extent_of(body, r).div(&size);
         let rest = &extent_of(body, r) - &(whole.clone() * size);
-        let block = self.rows_block(body);
+        let block = self.rows_block(body, self.packed.is_some());
         let zero = IntExpr::constant(0);
         let mut out: Vec<Stmt> = self.packed.map(Stmt::Alloc).into_iter().collect();
         let Some(block) = block else {
@@ -193,20 +193,16 @@ impl Contraction {
     }
 
     /// Tiles of rows that a block takes; none if all rows are one block.
-    pub(super) fn rows_block(&self, body: &Body) -> Option<i64> {
-        let summed: i64 = self
-            .summed
-            .iter()
-            .map(|v| match &self.blocks {
-                Some(c) if c.summed == *v => c.block.unwrap_or(NOMINAL),
-                _ => nominal(&extent_of(body, *v)),
-            })
-            .product();
+    pub(super) fn rows_block(&self, body: &Body, packed: bool) -> Option<i64> {
+        let summed = volume(self.summed.iter().map(|v| match &self.blocks {
+            Some(c) if c.summed == *v => c.block.unwrap_or(NOMINAL),
+            _ => nominal(&extent_of(body, *v)),
+        }));
         let row = summed * body.value.dtype().size() as i64 * self.tile.rows;
         let most = (CACHE / 3 / row.max(1)).max(1);
         let rows = self.rows.map_or(IntExpr::constant(1), |r| extent_of(body, r));
         let tiles = nominal(&rows.div(&IntExpr::constant(self.tile.rows)));
-        (tiles > most && self.copies()).then(|| dividing(tiles, most, 1))
+        (tiles > most && (packed || self.copies())).then(|| dividing(tiles, most, 1))
     }
 
     /// What is read from each plane of a copy.

@@ -162,6 +162,11 @@ pub(super) fn dividing(extent: i64, most: i64, step: i64) -> i64 {
     exact.unwrap_or(even).min(ceil(extent, step) * step)
 }
 
+/// The product of extents, as a number that estimates can go on with.
+pub(super) fn volume(extents: impl Iterator<Item = i64>) -> i64 {
+    extents.fold(1, i64::saturating_mul).min(1 << 28)
+}
+
 fn nominal(e: &IntExpr) -> i64 {
     e.as_constant().unwrap_or(NOMINAL).max(1)
 }
@@ -179,10 +184,10 @@ pub(super) fn contraction(
     let last = *last;
     let extent = |v: &VarId| nominal(&extent_of(body, *v));
     let rows = c.rows.map_or(1, |r| extent(&r));
-    let summed: i64 = c.summed.iter().map(extent).product();
+    let summed = volume(c.summed.iter().map(extent));
     let still = |v: &VarId| c.moving.as_ref().is_some_and(|m| !mentions(m, *v));
     let shared = c.rows.is_some_and(|r| still(&r));
-    let again: i64 = c.outer.iter().filter(|v| still(v)).map(extent).product();
+    let again = volume(c.outer.iter().filter(|v| still(v)).map(extent));
     let wanted = c.wants_copy(body, last, (summed, if shared { rows } else { 1 }, again));
     let unit = moves_by_one(&c.value, last);
     if wanted && shared && rows >= 2 {
@@ -190,7 +195,7 @@ pub(super) fn contraction(
     } else if !unit {
         return None;
     }
-    let lanes: i64 = c.lanes.iter().map(extent).product();
+    let lanes = volume(c.lanes.iter().map(extent));
     c.tile = tile(rows, lanes, c.width, summed);
     if !shared {
         // Rows only keep the core busy: few are enough.
@@ -367,7 +372,7 @@ fn rows_of(
     let extent = |v: VarId| nominal(&extent_of(body, v));
     let rare = fixed.is_some_and(|f| {
         let others = spatial.iter().filter(|v| !mentions(f, **v));
-        others.map(|v| extent(*v)).product::<i64>() < RARE
+        volume(others.map(|v| extent(*v))) < RARE
     });
     let worth = |v: VarId| {
         let reads = fixed.map(Expr::reads).unwrap_or_default();
@@ -428,7 +433,7 @@ impl Contraction {
         let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
         let last = self.lanes.last().copied();
         let lanes = last.map_or(1, |v| nominal(&extent_of(body, v)));
-        let summed: i64 = self.summed.iter().map(|v| nominal(&extent_of(body, *v))).product();
+        let summed = volume(self.summed.iter().map(|v| nominal(&extent_of(body, *v))));
         let long = lanes * size >= 1024 && summed >= 32;
         long && self.summed.iter().chain(&last).all(known) && elements * size > CACHE
     }
@@ -446,8 +451,8 @@ impl Contraction {
             // The axis that joins must be whole.
             let whole =
                 shape.get(axis).is_some_and(|n| *n == inner) && inner.as_constant().is_some();
-            let small = self.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product::<i64>()
-                < LANES / 2;
+            let small =
+                volume(self.lanes.iter().map(|v| nominal(&extent_of(body, *v)))) < LANES / 2;
             axis -= 1;
             let next = body.subscripts.get(axis).and_then(Subscript::as_affine);
             let Some(v) = next.and_then(IntExpr::as_var) else { return };
@@ -467,7 +472,7 @@ impl Contraction {
     fn plan_rows(&self, body: &Body) -> Option<Blocks> {
         let extent = |v: VarId| nominal(&extent_of(body, v));
         let summed = self.summed.iter().copied().max_by_key(|v| extent(*v))?;
-        let others: i64 = self.summed.iter().map(|v| extent(*v)).product::<i64>() / extent(summed);
+        let others = volume(self.summed.iter().map(|v| extent(*v))) / extent(summed);
         let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
         let step = self.tile.vectors * self.width;
         let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
@@ -491,7 +496,7 @@ impl Contraction {
             let whole = extent <= 2 * PLANE;
             return Some((v, if whole { extent } else { dividing(extent, PLANE, 1) }));
         }
-        let lanes: i64 = self.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product();
+        let lanes = volume(self.lanes.iter().map(|v| nominal(&extent_of(body, *v))));
         let v = candidates().filter(|_| lanes < LANES / 2).max_by_key(|v| known(v))?;
         let n = dividing(known(&v)?, (LANES / lanes).max(1), 1);
         (n > 1).then_some((v, n))
@@ -524,7 +529,7 @@ impl Contraction {
         };
         let elements = |e: Option<&Expr>| -> i64 {
             let all = body.vars.iter().filter(|(v, _)| e.is_some_and(|e| mentions(e, *v)));
-            all.map(|(_, n)| nominal(n)).product()
+            volume(all.map(|(_, n)| nominal(n)))
         };
         let larger = elements(Some(moving)) > 4 * elements(self.fixed.as_ref());
         let summed = borne.iter().copied().max_by_key(|v| {
@@ -532,7 +537,7 @@ impl Contraction {
             let apart = apart && !beside(*v, Some(moving));
             (extent(*v), apart, Reverse(axis_of(moving, *v)))
         })?;
-        let others: i64 = borne.iter().filter(|v| **v != summed).map(|v| extent(*v)).product();
+        let others = volume(borne.iter().filter(|v| **v != summed).map(|v| extent(*v)));
         if borne.iter().any(|v| *v != summed && extent_of(body, *v).as_constant().is_none()) {
             return None;
         }
@@ -544,7 +549,7 @@ impl Contraction {
             if planes > 1 { most.min((CACHE / 2 / (planes * others * 256)).max(1)) } else { most };
         let block = dividing(extent(summed), most, 1);
         let size = body.value.dtype().size() as i64;
-        let inner: i64 = self.lanes.iter().skip(1).map(|v| extent(*v)).product();
+        let inner = volume(self.lanes.iter().skip(1).map(|v| extent(*v)));
         let fitting = (CACHE / 2 / (block * others * size * planes)).min(4 * LANES);
         let step = self.tile.vectors * self.width;
         let first = extent(*self.lanes.first()?);
@@ -565,7 +570,7 @@ impl Contraction {
             (1..=most).min_by(|x, y| waste(*x).total_cmp(&waste(*y))).unwrap_or(1)
         };
         let rows = self.rows.map_or(1, extent);
-        let all: i64 = self.summed.iter().map(|v| extent(*v)).product();
+        let all = volume(self.summed.iter().map(|v| extent(*v)));
         self.tile = tile(rows, lanes * inner, self.width, all);
         let step = self.tile.vectors * self.width;
         // An odd number of lines keeps rows of the copy out of each other's way in the cache.
@@ -603,12 +608,12 @@ impl Contraction {
         let plain = matches!(fixed, Expr::Read(_));
         let step = self.tile.vectors * self.width;
         let here = self.blocks.as_ref().map_or(lanes, |c| {
-            let inner: i64 = self.lanes.iter().skip(1).map(extent).product();
+            let inner = volume(self.lanes.iter().skip(1).map(extent));
             c.lanes * inner * c.plane.map_or(1, |(_, n)| n)
         });
         // Rows that lie far apart meet in the same sets of the caches.
         let far = ceil(lanes, step) >= 8 && along && {
-            let row: i64 = self.summed.iter().map(extent).product();
+            let row = volume(self.summed.iter().map(extent));
             row * body.value.dtype().size() as i64 >= 2048
         };
         if plain && along && !far {
@@ -616,7 +621,7 @@ impl Contraction {
         }
         let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
         let borne = || body.vars.iter().map(|(v, _)| v).filter(|v| mentions(&fixed, **v));
-        let bytes = borne().map(extent).product::<i64>() * fixed.dtype().size() as i64;
+        let bytes = volume(borne().map(extent)) * fixed.dtype().size() as i64;
         let hidden = fixed.reads().iter().any(|x| b.home_of(x.tensor).is_none());
         if (hidden || bytes > CACHE) && borne().all(known) && here >= 2 * self.width {
             self.packed = Some(self.rows_buffer(b, body, &fixed));
@@ -624,8 +629,9 @@ impl Contraction {
         }
         let planes = self.blocks.as_ref().and_then(|c| c.plane).map(|(v, _)| v);
         let outer = self.outer.iter().copied().chain(planes);
-        let again: i64 = outer.filter(|v| !mentions(&fixed, *v)).map(|v| extent(&v)).product();
-        let (columns, uses) = (ceil(lanes, step), ceil(lanes, step) * again);
+        let again = volume(outer.filter(|v| !mentions(&fixed, *v)).map(|v| extent(&v)));
+        let columns = ceil(lanes, step);
+        let uses = columns * again;
         if if beside { uses >= 8 } else { columns >= 2 || uses >= 4 } {
             self.panels = pack::pack(b, body, &fixed, (r, self.tile.rows), "rows");
         }
@@ -642,7 +648,7 @@ impl Contraction {
     /// Local memory for the packed rows of a block.
     fn rows_buffer(&self, b: &mut KernelBuilder<'_, '_>, body: &Body, fixed: &Expr) -> TensorId {
         let rows = self.rows.map_or(1, |r| nominal(&extent_of(body, r)));
-        let tiles = self.rows_block(body).unwrap_or(ceil(rows, self.tile.rows));
+        let tiles = self.rows_block(body, true).unwrap_or(ceil(rows, self.tile.rows));
         let block = self.blocks.as_ref().and_then(|c| Some((c.summed, c.block?)));
         let mut shape = vec![IntExpr::constant(tiles)];
         shape.extend(self.summed.iter().filter(|v| mentions(fixed, **v)).map(|v| match block {
