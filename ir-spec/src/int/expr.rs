@@ -179,6 +179,14 @@ impl IntExpr {
         self.terms.last().filter(|(m, _)| m.0.is_empty()).map_or(0, |(_, c)| *c)
     }
 
+    /// The terms with symbols, and the constant term.
+    pub(super) fn varying_and_constant(&self) -> (&[(Monomial, i64)], i64) {
+        match self.terms.split_last() {
+            Some(((m, c), varying)) if m.0.is_empty() => (varying, *c),
+            _ => (&self.terms, 0),
+        }
+    }
+
     /// Floor of `self / divisor`; the divisor's value 0 is an error when the expression is
     /// evaluated.
     pub fn div(&self, divisor: &IntExpr) -> IntExpr {
