@@ -16,6 +16,7 @@
 //! ```
 
 mod backend;
+mod cache;
 mod driver;
 mod einsum;
 mod error;
@@ -25,7 +26,8 @@ mod jit;
 mod object;
 
 pub use backend::{BackendError, Target};
-pub use driver::{Compilation, Compiler, Cost, Diagnosis, Stage, diagnose};
+pub use cache::{Cache, CacheContents, CacheUse};
+pub use driver::{Compilation, CompiledImage, Compiler, Cost, Diagnosis, Stage, diagnose};
 pub use einsum::{Einsum, einsum};
 pub use error::{Error, SourceError};
 pub use executable::Executable;

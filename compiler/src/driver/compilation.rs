@@ -222,9 +222,22 @@ impl Compilation {
 
     /// Compiles into the memory of this process.
     pub(crate) fn jit(&self) -> Result<tcc_runtime::Executable, Error> {
+        self.place(&self.code(false, Listing::default())?)
+    }
+
+    /// As [`Compilation::jit`], with the image of the same code.
+    pub(crate) fn jit_and_image(&self) -> Result<(tcc_runtime::Executable, Image), Error> {
         let code = self.code(false, Listing::default())?;
-        let placed = JitCode::place(&code)?;
-        Ok(tcc_runtime::Executable::with_code(self.link(&code), Box::new(placed))?)
+        Ok((self.place(&code)?, self.image_of(&code)))
+    }
+
+    fn place(&self, code: &ObjectCode) -> Result<tcc_runtime::Executable, Error> {
+        let placed = JitCode::place(code)?;
+        Ok(tcc_runtime::Executable::with_code(self.link(code), Box::new(placed))?)
+    }
+
+    fn image_of(&self, code: &ObjectCode) -> Image {
+        Image { code: link::lay_out(code, &self.target), ..self.link(code) }
     }
 
     /// The image: a file's content that `tcc run` and `tcc-runtime` load without compiling.
@@ -232,10 +245,7 @@ impl Compilation {
     /// # Errors
     /// The back end does not support the target or a construct.
     pub fn image(&self) -> Result<Image, Error> {
-        let code = self.code(false, Listing::default())?;
-        let mut image = self.link(&code);
-        image.code = link::lay_out(&code, &self.target);
-        Ok(image)
+        Ok(self.image_of(&self.code(false, Listing::default())?))
     }
 
     /// An object file with one symbol per kernel,
