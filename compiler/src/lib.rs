@@ -23,6 +23,7 @@ mod error;
 mod executable;
 mod interpreter;
 mod jit;
+mod machine;
 mod object;
 
 pub use backend::{BackendError, Target};
@@ -33,7 +34,7 @@ pub use error::{Error, SourceError};
 pub use executable::Executable;
 pub use interpreter::Interpreter;
 pub use tcc_abi::{DType, Image, TensorRole, TensorSpec};
-pub use tcc_passes::cost::KernelCost;
+pub use tcc_passes::cost::{KernelCost, KernelTime, Level, Limit, Machine};
 pub use tcc_runtime::{
     Bound, Budget, CallOptions, Complex32, Complex64, Element, Executor, LoadError, RunError,
     Tensor, TensorError, TensorView, TensorViewMut, Threads,
