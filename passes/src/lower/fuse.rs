@@ -169,6 +169,41 @@ pub(super) fn updates_in_place(
         })
 }
 
+/// What an equation reads from memory, also through inlined producers.
+pub(super) fn memory_reads(
+    f: &Function,
+    inlined: &SecondaryMap<TensorId, bool>,
+    e: &Equation,
+) -> Vec<Read> {
+    let mut out = Vec::new();
+    let mut pending: Vec<Read> = e.reads().into_iter().cloned().collect();
+    while let Some(r) = pending.pop() {
+        if !inlined[r.tensor] {
+            out.push(r);
+            continue;
+        }
+        let Some(producer) = f
+            .nodes
+            .iter()
+            .flat_map(Node::definitions)
+            .find(|d| d.tensor == r.tensor)
+            .and_then(|d| d.equations.first())
+        else {
+            continue;
+        };
+        let vars = producer.plain_target().unwrap_or_default();
+        let body = producer.body.substitute(&|s| match s {
+            Symbol::Var(v) => {
+                let axis = vars.iter().position(|x| *x == v)?;
+                r.subscripts.get(axis)?.as_affine().cloned()
+            }
+            Symbol::Size(_) => None,
+        });
+        pending.extend(body.reads().into_iter().cloned());
+    }
+    out
+}
+
 /// True if an inlined producer reads `old`.
 fn reaches(
     f: &Function,

@@ -24,6 +24,10 @@ pub(super) struct Pass {
     pub(super) order: Order,
     /// Where the lanes of the block begin, as a position among all lanes.
     pub(super) origin: IntExpr,
+    /// Which of the planes of the copy is read.
+    pub(super) plane: Option<IntExpr>,
+    /// Where rows are packed, and the number of the first tile there.
+    pub(super) packed: Option<(TensorId, IntExpr)>,
 }
 
 /// Which of the blocks of the summed variable it is: later ones go on from the target.
@@ -157,25 +161,14 @@ impl Contraction {
         let mut iters: Vec<(VarId, IntExpr)> = vec![(e, row.into()), (f, lane.into())];
         let target = matches!(part, Part::Store | Part::Resume);
         let sum = matches!(part, Part::Sum);
-        // The element of the target, or of its block.
-        let (buffer, place) = match self.result {
-            None => (body.buffer, body.subscripts.clone()),
-            Some(result) => {
-                let (x, y) = (b.kernel.fresh_var("m"), b.kernel.fresh_var("n"));
-                iters.push((x, p.rows.start.clone()));
-                iters.push((y, p.lanes.start.clone()));
-                let row = Subscript::Affine(IntExpr::from(x) + IntExpr::from(e));
-                (result, vec![row, Subscript::Affine(IntExpr::from(y) + IntExpr::from(f))])
-            }
-        };
         let store = match part {
             Part::Clear => {
                 let value = Expr::Literal(self.reducer.unit(dtype));
                 Store { buffer: acc, subscripts: own, update: Update::Set, value, drop: false }
             }
             Part::Resume => {
-                let (subscripts, default) = (place, None);
-                let old = Read { tensor: buffer, dtype, subscripts, default };
+                let (subscripts, default) = (body.subscripts.clone(), None);
+                let old = Read { tensor: body.buffer, dtype, subscripts, default };
                 let value = Expr::Read(Box::new(old));
                 Store { buffer: acc, subscripts: own, update: Update::Set, value, drop: false }
             }
@@ -184,8 +177,8 @@ impl Contraction {
                 Store { buffer: acc, subscripts: own, update: self.update, value, drop: false }
             }
             Part::Store => Store {
-                buffer,
-                subscripts: place,
+                buffer: body.buffer,
+                subscripts: body.subscripts.clone(),
                 update: Update::Set,
                 value: Expr::read(acc, dtype, vec![e.into(), f.into()]),
                 drop: false,
@@ -238,13 +231,13 @@ impl Contraction {
         if let Some(r) = self.rows {
             let value = p.rows.start.clone() + IntExpr::from(row);
             // Panels go on past the last row; what moves with the lanes may not.
-            let bare = self.panels.is_none()
+            let bare = self.panels.is_none() && self.packed.is_none()
                 || !self.copies() && self.moving.as_ref().is_none_or(|m| mentions(m, r));
             limit(r, value, &p.rows.limit, target || sum && bare);
         }
         if let Some(v) = self.lanes.last() {
             let value = p.lanes.start.clone() + IntExpr::from(lane);
-            let applies = target && self.result.is_none() || sum && !self.copies();
+            let applies = target || sum && !self.copies();
             limit(*v, value, &p.lanes.limit, applies);
         }
         guard
@@ -265,14 +258,34 @@ impl Contraction {
             iters.push((number, p.rows.panel.clone()));
             replaced.push((fixed.clone(), panels.read(number, e)));
         }
-        let buffer = self.blocks.as_ref().and_then(|c| c.buffer);
-        if let (Some(buffer), Some(moving)) = (buffer, &self.moving) {
-            let mut at = Vec::new();
-            for v in self.summed.iter().filter(|v| mentions(moving, **v)) {
+        type Iters = Vec<(VarId, IntExpr)>;
+        let axes = |b: &mut KernelBuilder<'_, '_>,
+                    iters: &mut Iters,
+                    part: &Expr,
+                    at: &mut Vec<IntExpr>| {
+            for v in self.summed.iter().filter(|v| mentions(part, **v)) {
                 let x = b.kernel.fresh_var("k");
                 iters.push((x, summed.get(v).cloned().unwrap_or_default()));
                 at.push(IntExpr::from(x));
             }
+        };
+        if let (Some((buffer, lo)), Some(fixed)) = (&p.pass.packed, &self.fixed) {
+            let number = b.kernel.fresh_var("p");
+            let mut at = vec![IntExpr::from(number)];
+            axes(b, iters, fixed, &mut at);
+            iters.push((number, p.rows.panel.clone() - lo.clone()));
+            at.push(e.into());
+            replaced.push((fixed.clone(), Expr::read(*buffer, fixed.dtype(), at)));
+        }
+        let buffer = self.blocks.as_ref().and_then(|c| c.buffer);
+        if let (Some(buffer), Some(moving)) = (buffer, &self.moving) {
+            let mut at = Vec::new();
+            if let Some(plane) = &p.pass.plane {
+                let x = b.kernel.fresh_var("p");
+                iters.push((x, plane.clone()));
+                at.push(IntExpr::from(x));
+            }
+            axes(b, iters, moving, &mut at);
             let x = b.kernel.fresh_var("s");
             iters.push((x, p.lanes.start.clone()));
             at.push(IntExpr::from(x) + IntExpr::from(f));
