@@ -138,7 +138,9 @@ impl<'f> Proof<'f> {
         }
         // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from
         // `16*goal >= -15`; a quotient by more than 16 may be nearer to the next integer.
-        let n = atoms_of(goal).iter().filter_map(divisor).fold(16, i64::max);
+        let mut atoms = Vec::new();
+        join_atoms(&mut atoms, goal);
+        let n = atoms.iter().filter_map(divisor).fold(16, i64::max);
         let relaxed = IntExpr::constant(n) * goal.clone() + IntExpr::constant(n - 1);
         let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
         let proved = self.combine(relaxed, depth) || self.by_cases(goal, depth);

@@ -30,7 +30,7 @@ fn chunks(
     b: &mut KernelBuilder<'_, '_>,
     extent: &IntExpr,
     size: i64,
-    inner: &mut dyn FnMut(&mut KernelBuilder<'_, '_>, (&IntExpr, &IntExpr)) -> Vec<Stmt>,
+    inner: &mut dyn FnMut(&mut KernelBuilder<'_, '_>, Range<'_>) -> Vec<Stmt>,
 ) -> Vec<Stmt> {
     let zero = IntExpr::constant(0);
     let count = ceil_of(extent, size);
@@ -158,27 +158,28 @@ impl Contraction {
         let mut out: Vec<Stmt> = self.packed.map(Stmt::Alloc).into_iter().collect();
         let Some(block) = block else {
             let all = Rows::Tiles(zero.clone(), whole.clone(), rest.clone());
-            let pass = self.packed_rows(b, body, at, pass, ((&zero, &whole), &rest), &mut out);
+            let (fill, pass) = self.packed_rows(b, body, at, pass, ((&zero, &whole), &rest));
+            out.extend(fill);
             out.extend(self.planes(b, body, at, extent, (&pass, &all, plane)));
             return out;
         };
         out.extend(chunks(b, &whole, block, &mut |b, (lo, count)| {
             let tiles = Rows::Tiles(lo.clone(), lo + count, zero.clone());
-            let mut out = Vec::new();
-            let pass = self.packed_rows(b, body, at, pass, ((lo, count), &zero), &mut out);
+            let (mut out, pass) = self.packed_rows(b, body, at, pass, ((lo, count), &zero));
             out.extend(self.planes(b, body, at, extent, (&pass, &tiles, plane)));
             out
         }));
         if rest.as_constant() != Some(0) {
             let range = (&whole, &zero);
-            let pass = self.packed_rows(b, body, at, pass, (range, &rest), &mut out);
+            let (fill, pass) = self.packed_rows(b, body, at, pass, (range, &rest));
+            out.extend(fill);
             let last = Rows::Tiles(whole.clone(), whole, rest);
             out.extend(self.planes(b, body, at, extent, (&pass, &last, plane)));
         }
         out
     }
 
-    /// The pass whose tiles read rows that were packed for it, if they are.
+    /// The loops that pack rows for a pass, and the pass whose tiles read them.
     fn packed_rows(
         &self,
         b: &mut KernelBuilder<'_, '_>,
@@ -186,10 +187,10 @@ impl Contraction {
         at: &Positions,
         pass: &Pass,
         (tiles, rest): (Range<'_>, &IntExpr),
-        out: &mut Vec<Stmt>,
-    ) -> Pass {
-        out.extend(self.fill_rows(b, body, at, pass, (tiles, rest)));
-        Pass { packed: self.packed.map(|t| (t, tiles.0.clone())), ..pass.clone() }
+    ) -> (Vec<Stmt>, Pass) {
+        let stmts = self.fill_rows(b, body, at, pass, (tiles, rest));
+        let packed = self.packed.map(|t| (t, tiles.0.clone()));
+        (stmts, Pass { packed, ..pass.clone() })
     }
 
     /// Tiles of rows that a block takes; none if all rows are one block.
