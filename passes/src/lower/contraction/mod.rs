@@ -103,6 +103,9 @@ struct Blocks {
     /// Another variable of the target, and so many values of it that a copy holds: along it the
     /// elements of the moving part lie side by side.
     plane: Option<(VarId, i64)>,
+    /// Lanes of a panel, if the copy has those of a column of tiles side by side,
+    /// `[column, k..., lane]`, and not the whole block's.
+    panel: Option<i64>,
 }
 
 /// Rows and vectors of a tile.
@@ -123,7 +126,8 @@ pub(super) fn ceil_of(extent: &IntExpr, size: i64) -> IntExpr {
 }
 
 /// The tile with the least time for so many rows and lanes: a core starts two multiplications a
-/// cycle and a load every [`LOAD`] cycles, waits four cycles for a sum, and gets a vector of the lanes' operand from the
+/// cycle and a load every [`LOAD`] cycles, waits four cycles for a sum, and gets a vector of the
+/// lanes' operand from the
 /// second cache in [`STREAM`] cycles, if the summed variables are too long for the first one.
 pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
     let mut best = (f64::INFINITY, Tile { rows: 1, vectors: 1 });
@@ -206,7 +210,7 @@ pub(super) fn contraction(
         let summed = c.summed.first().copied()?;
         let extent = nominal(&extent_of(body, summed));
         let (block, buffer) = (Some(dividing(extent, SUMMED, 1)), None);
-        c.blocks = Some(Blocks { buffer, summed, block, lanes, plane: None });
+        c.blocks = Some(Blocks { buffer, summed, block, lanes, plane: None, panel: None });
     } else if wanted {
         c.blocks = Some(c.plan_copy(b, body)?);
     } else if c.exceeds_cache(body, lanes * summed) && c.initial == Initial::Unit {
@@ -476,7 +480,7 @@ impl Contraction {
         let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
         let step = self.tile.vectors * self.width;
         let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
-        Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None })
+        Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None, panel: None })
     }
 
     /// An outer variable that only the moving part bears, with as many of its values as a copy
@@ -573,21 +577,38 @@ impl Contraction {
         let all = volume(self.summed.iter().map(|v| extent(*v)));
         self.tile = tile(rows, lanes * inner, self.width, all);
         let step = self.tile.vectors * self.width;
-        // An odd number of lines keeps rows of the copy out of each other's way in the cache.
-        let line = 64 / size;
-        let lines = (ceil(lanes * inner, step) + 1) * step / line;
-        let row = (lines | 1) * line;
         let name = b.unused_name(&format!("{}_copy", body.name));
         let mut shape: Vec<IntExpr> =
             plane.map(|(_, n)| IntExpr::constant(n)).into_iter().collect();
-        for v in &borne {
-            let whole = *v != summed || !cut;
-            shape.push(if whole { extent_of(body, *v) } else { IntExpr::constant(block) });
+        let mut axes: Vec<IntExpr> = borne
+            .iter()
+            .map(|v| if *v != summed || !cut { extent_of(body, *v) } else { block.into() })
+            .collect();
+        // An odd number of lines keeps panels, or rows of the copy, out of each other's way.
+        let panel = (cut && self.lanes.len() == 1).then_some(step);
+        if panel.is_some() {
+            shape.push(ceil(lanes, step).into());
+            if let Some(first) = axes.first_mut() {
+                *first = first.clone() + IntExpr::constant(1);
+            }
+            shape.extend(axes);
+            shape.push(step.into());
+        } else {
+            let line = 64 / size;
+            let lines = (ceil(lanes * inner, step) + 1) * step / line;
+            shape.extend(axes);
+            shape.push(((lines | 1) * line).into());
         }
-        shape.push(IntExpr::constant(row));
         let dtype = moving.dtype();
         let buffer = b.kernel.buffers.push(Buffer { name, dtype, shape, scope: Scope::Local });
-        Some(Blocks { buffer: Some(buffer), summed, block: cut.then_some(block), lanes, plane })
+        Some(Blocks {
+            buffer: Some(buffer),
+            summed,
+            block: cut.then_some(block),
+            lanes,
+            plane,
+            panel,
+        })
     }
 
     /// Packs the fixed part where a tile would pick its elements from far apart, often: in a
