@@ -1,8 +1,12 @@
 //! Compiled functions in this process.
 
-use crate::driver::{Compilation, Cost, Stage};
-use crate::{Bound, CallOptions, Error, Executor, Tensor, TensorSpec, TensorView, TensorViewMut};
+use crate::driver::{Compilation, Cost, Origin, Stage};
+use crate::{
+    Bound, CacheUse, CallOptions, Error, Executor, Tensor, TensorSpec, TensorView, TensorViewMut,
+};
 use std::sync::Arc;
+use tcc_ir::diag::Diagnostics;
+use tcc_ir::span::Sources;
 
 /// A compiled function. One executable serves all sizes that satisfy the function's facts, from any
 /// number of threads at once.
@@ -23,7 +27,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Executable {
     inner: tcc_runtime::Executable,
-    compilation: Compilation,
+    origin: Origin,
 }
 
 impl Executable {
@@ -32,7 +36,12 @@ impl Executable {
     /// # Errors
     /// The back end does not support a construct, or memory cannot be made executable.
     pub fn from_compilation(compilation: Compilation) -> Result<Executable, Error> {
-        Ok(Executable { inner: compilation.jit()?, compilation })
+        let inner = compilation.jit()?;
+        Ok(Executable::new(inner, Origin::lowered(compilation, CacheUse::Off)))
+    }
+
+    pub(crate) fn new(inner: tcc_runtime::Executable, origin: Origin) -> Executable {
+        Executable { inner, origin }
     }
 
     /// Has calls run on these threads instead of those of the process, [`Threads::global`].
@@ -131,7 +140,7 @@ impl Executable {
     /// # Errors
     /// The code generator fails, which is a bug.
     pub fn text(&self, stage: Stage) -> Result<String, Error> {
-        self.compilation.text(stage)
+        self.compilation().text(stage)
     }
 
     /// Work and memory of a call at these sizes; every size of the function must be named.
@@ -139,11 +148,27 @@ impl Executable {
     /// # Errors
     /// A size has no value, or the sizes are too large to count with.
     pub fn cost(&self, sizes: &[(&str, i64)]) -> Result<Cost, Error> {
-        self.compilation.cost(sizes)
+        self.compilation().cost(sizes)
     }
 
-    /// What was compiled, for images and object files.
+    /// What was compiled, for images and object files. Of a program from the compile cache it is
+    /// made when first asked for.
     pub fn compilation(&self) -> &Compilation {
-        &self.compilation
+        self.origin.compilation()
+    }
+
+    /// What the compile cache did.
+    pub fn cache_use(&self) -> &CacheUse {
+        self.origin.cache_use()
+    }
+
+    /// What reading and checking the text warned of.
+    pub fn warnings(&self) -> &Diagnostics {
+        self.origin.warnings()
+    }
+
+    /// The texts behind the places of [`Executable::warnings`].
+    pub fn sources(&self) -> &Sources {
+        self.origin.sources()
     }
 }

@@ -16,22 +16,25 @@
 //! ```
 
 mod backend;
+mod cache;
 mod driver;
 mod einsum;
 mod error;
 mod executable;
 mod interpreter;
 mod jit;
+mod machine;
 mod object;
 
 pub use backend::{BackendError, Target};
-pub use driver::{Compilation, Compiler, Cost, Diagnosis, Stage, diagnose};
+pub use cache::{Cache, CacheContents, CacheUse};
+pub use driver::{Compilation, CompiledImage, Compiler, Cost, Diagnosis, Stage, diagnose};
 pub use einsum::{Einsum, einsum};
 pub use error::{Error, SourceError};
 pub use executable::Executable;
 pub use interpreter::Interpreter;
 pub use tcc_abi::{DType, Image, TensorRole, TensorSpec};
-pub use tcc_passes::cost::KernelCost;
+pub use tcc_passes::cost::{KernelCost, KernelTime, Level, Limit, Machine};
 pub use tcc_runtime::{
     Bound, Budget, CallOptions, Complex32, Complex64, Element, Executor, LoadError, RunError,
     Tensor, TensorError, TensorView, TensorViewMut, Threads,

@@ -1,7 +1,7 @@
 //! The table of passes: what `--passes` may name.
 
 use crate::graph::{
-    Changed, cse, dce, expand_lse, inline_calls, order_contractions, pad_defaults,
+    Changed, cse, dce, delay_divisions, expand_lse, inline_calls, order_contractions, pad_defaults,
     widen_accumulators,
 };
 use crate::lower::{LowerOptions, lower};
@@ -70,6 +70,12 @@ pub const PASSES: &[Pass] = &[
             };
             each(m, |f| order_contractions::order_contractions(f, strategy))
         }),
+    },
+    Pass {
+        name: "delay_divisions",
+        about: "divides a sum instead of its terms",
+        options: &[],
+        run: Run::Graph(|m, _| each(m, delay_divisions::delay_divisions)),
     },
     Pass {
         name: "pad_defaults",

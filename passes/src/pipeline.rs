@@ -24,6 +24,7 @@ pub const DEFAULT: &[&str] = &[
     "widen_accumulators",
     "expand_lse",
     "order_contractions",
+    "delay_divisions",
     "pad_defaults",
     "cse",
     "dce",

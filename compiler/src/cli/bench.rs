@@ -10,8 +10,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tcc::{
-    Bound, CallOptions, Executable, Executor, Tensor, TensorRole, TensorSpec, TensorView,
-    TensorViewMut, Threads,
+    Bound, CallOptions, Compiler, Executable, Executor, KernelTime, Tensor, TensorRole, TensorSpec,
+    TensorView, TensorViewMut, Threads,
 };
 
 /// Measures a function: compile time, time of a call.
@@ -68,6 +68,9 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
     let mut call = Call::new(&executable, &tensors, options)?;
     let times = call.measure(a.seconds)?;
     let saved = save(a, &call.names, &call.results)?;
+    let threads = a.threads.map_or_else(|| Threads::global().threads(), NonZeroUsize::get);
+    let sizes = all_sizes(&executable, &tensors, &sizes);
+    let predicted = predict(&compiler, &executable, &sizes, threads)?;
     let median_of_warm = median(&mut warm);
     let line = if a.json {
         json!({
@@ -75,13 +78,17 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
             "compile_warm_s": median_of_warm,
             "bind_s": call.bind,
             "times_s": times,
-            "threads": a.threads.map_or_else(|| Threads::global().threads(), NonZeroUsize::get),
+            "threads": threads,
+            "predicted_s": predicted.iter().map(|k| k.nanoseconds).sum::<f64>() / 1e9,
+            "kernels": predicted.iter().map(kernel).collect::<Vec<_>>(),
             "outputs": saved,
         })
         .to_string()
     } else {
-        let work = Work::of(&executable, &tensors, &sizes);
-        summary((cold, median_of_warm, call.bind), &times, work)
+        let total = predicted.iter().map(|k| k.nanoseconds).sum::<f64>() / 1e3;
+        let work = Work::of(&executable, &sizes);
+        let rest = summary((cold, median_of_warm, call.bind), &times, work);
+        format!("{rest}\npredicted {total:.3} us")
     };
     files::print(format!("{line}\n").as_bytes())
 }
@@ -176,18 +183,49 @@ struct Work {
 }
 
 impl Work {
-    fn of(executable: &Executable, tensors: &[Tensor], named: &[(&str, i64)]) -> Option<Work> {
-        let mut sizes: Vec<(&str, i64)> = named.to_vec();
-        for (spec, t) in executable.inputs().iter().zip(tensors) {
-            for (text, extent) in spec.shape_text.iter().zip(t.shape()) {
-                if executable.sizes().contains(text) && !sizes.iter().any(|(n, _)| n == text) {
-                    sizes.push((text, *extent as i64));
-                }
-            }
-        }
-        let cost = executable.cost(&sizes).ok()?;
+    fn of(executable: &Executable, sizes: &[(&str, i64)]) -> Option<Work> {
+        let cost = executable.cost(sizes).ok()?;
         Some(Work { flops: cost.flops(), bytes: cost.bytes() })
     }
+}
+
+/// The sizes of a call: those that were named, and those that the inputs show.
+fn all_sizes<'a>(
+    executable: &'a Executable,
+    tensors: &[Tensor],
+    named: &[(&'a str, i64)],
+) -> Vec<(&'a str, i64)> {
+    let mut sizes: Vec<(&str, i64)> = named.to_vec();
+    for (spec, t) in executable.inputs().iter().zip(tensors) {
+        for (text, extent) in spec.shape_text.iter().zip(t.shape()) {
+            if executable.sizes().contains(text) && !sizes.iter().any(|(n, _)| n == text) {
+                sizes.push((text, *extent as i64));
+            }
+        }
+    }
+    sizes
+}
+
+/// What is predicted of each kernel call; nothing where inputs do not show all sizes.
+fn predict(
+    compiler: &Compiler,
+    executable: &Executable,
+    sizes: &[(&str, i64)],
+    threads: usize,
+) -> Result<Vec<KernelTime>, Failure> {
+    if executable.sizes().iter().any(|s| !sizes.iter().any(|(n, _)| n == s)) {
+        return Ok(Vec::new());
+    }
+    let machine = compiler.measure_machine()?;
+    Ok(executable.compilation().predict(sizes, &machine, threads)?)
+}
+
+fn kernel(t: &KernelTime) -> serde_json::Value {
+    json!({
+        "kernel": t.kernel,
+        "predicted_s": t.nanoseconds / 1e9,
+        "limited_by": t.limit.to_string(),
+    })
 }
 
 fn median(values: &mut [f64]) -> f64 {

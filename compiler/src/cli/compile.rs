@@ -1,5 +1,6 @@
 //! `tcc compile`.
 
+use super::cache::CacheArgs;
 use super::report::{self, Failure};
 use super::run::named;
 use super::target::TargetArg;
@@ -28,6 +29,8 @@ pub(crate) struct Args {
     emit: Vec<Emit>,
     #[command(flatten)]
     target: TargetArg,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 /// Forms of a compiled function.
@@ -65,6 +68,11 @@ impl Emit {
 pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
     let text = files::read_text(&a.file)?;
     let compiler = named(a.target.compiler()?, a.function.as_deref(), &a.file);
+    if a.emit == [Emit::Image] {
+        let made = a.cache.apply(compiler)?.compile_image(&text)?;
+        report::print(&made.warnings, &made.sources, form);
+        return files::write(&path(a, &made.image.name, "tcx"), &made.image.to_bytes());
+    }
     let lowered = compiler.lower(&text)?;
     report::print(lowered.warnings(), lowered.sources(), form);
     if a.emit.len() > 1 && a.o.is_some() && a.emit.iter().any(|e| e.stage().is_none()) {
@@ -89,10 +97,14 @@ fn binary(a: &Args, emit: Emit, lowered: &Compilation) -> Result<(), Failure> {
         Emit::Obj => (lowered.object()?, "o"),
         _ => (lowered.image()?.to_bytes(), "tcx"),
     };
-    let path = match &a.o {
+    files::write(&path(a, lowered.name(), extension), &bytes)
+}
+
+/// The file to write: the one that was named, or one beside the source.
+fn path(a: &Args, function: &str, extension: &str) -> PathBuf {
+    match &a.o {
         Some(path) => path.clone(),
-        None if a.file == Path::new("-") => PathBuf::from(lowered.name()).with_extension(extension),
+        None if a.file == Path::new("-") => PathBuf::from(function).with_extension(extension),
         None => a.file.with_extension(extension),
-    };
-    files::write(&path, &bytes)
+    }
 }

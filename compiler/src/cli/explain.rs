@@ -6,10 +6,12 @@ use super::run::named;
 use super::target::TargetArg;
 use super::{Form, files};
 use std::fmt::Write;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use tcc::{Compilation, Stage};
+use tcc::{Compilation, KernelTime, Stage};
 
-/// Shows what a compiled function does: kernels, memory, and at given sizes its cost.
+/// Shows what a compiled function does: kernels, memory, and at given sizes its cost, with the time
+/// that is predicted of each kernel on this machine, which is measured for that.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// A `.tir` file; `-` is stdin.
@@ -19,6 +21,9 @@ pub(crate) struct Args {
     function: Option<String>,
     #[command(flatten)]
     inputs: InputArgs,
+    /// Threads that the predicted call uses; without a number one for each core.
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<NonZeroUsize>,
     #[command(flatten)]
     target: TargetArg,
 }
@@ -34,7 +39,9 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
         let names: Vec<String> = lowered.sizes().iter().map(|s| format!("--set {s}=...")).collect();
         let _ = writeln!(out, "cost: name the sizes ({})", names.join(" "));
     } else {
-        out.push_str(&costs(&lowered, &sizes)?);
+        let machine = compiler.measure_machine()?;
+        let threads = a.threads.map_or(machine.cores, NonZeroUsize::get);
+        out.push_str(&costs(&lowered, &sizes, &lowered.predict(&sizes, &machine, threads)?)?);
     }
     for (kernel, reason) in lowered.refusals()? {
         let _ = writeln!(out, "`{kernel}` is compiled by Cranelift: {reason}");
@@ -43,17 +50,27 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
 }
 
 /// A table of the kernel calls.
-fn costs(lowered: &Compilation, sizes: &[(&str, i64)]) -> Result<String, Failure> {
+fn costs(
+    lowered: &Compilation,
+    sizes: &[(&str, i64)],
+    times: &[KernelTime],
+) -> Result<String, Failure> {
     let cost = lowered.cost(sizes)?;
-    let mut out = format!("{:>14} {:>14} {:>10}  kernel\n", "flops", "bytes", "flops/byte");
-    let mut row = |flops: f64, bytes: f64, name: &str| {
+    let mut out = format!(
+        "{:>14} {:>14} {:>10} {:>14} {:<11}  kernel\n",
+        "flops", "bytes", "flops/byte", "predicted us", "limited by"
+    );
+    let mut row = |flops: f64, bytes: f64, time: (f64, String), name: &str| {
         let ratio = if bytes > 0.0 { flops / bytes } else { 0.0 };
-        let _ = writeln!(out, "{flops:>14} {bytes:>14} {ratio:>10.2}  {name}");
+        let (us, limit) = (time.0 / 1e3, time.1);
+        let _ =
+            writeln!(out, "{flops:>14} {bytes:>14} {ratio:>10.2} {us:>14.2} {limit:<11}  {name}");
     };
-    for k in &cost.kernels {
-        row(k.flops, k.bytes, &k.kernel);
+    for (k, t) in cost.kernels.iter().zip(times) {
+        row(k.flops, k.bytes, (t.nanoseconds, t.limit.to_string()), &k.kernel);
     }
-    row(cost.flops(), cost.bytes(), "total");
+    let all = times.iter().map(|t| t.nanoseconds).sum();
+    row(cost.flops(), cost.bytes(), (all, String::new()), "total");
     let _ = writeln!(out, "temporaries: {} bytes", cost.arena);
     if cost.scratch > 0 {
         let _ = writeln!(out, "local buffers: {} bytes for each thread", cost.scratch);

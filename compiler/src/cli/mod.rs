@@ -6,6 +6,7 @@
 //! tcc.
 
 mod bench;
+mod cache;
 mod check;
 mod compile;
 mod completions;
@@ -56,6 +57,7 @@ enum Command {
     Opt(opt::Args),
     Explain(explain::Args),
     Bench(bench::Args),
+    Cache(cache::Args),
     Targets(targets::Args),
     Completions(completions::Args),
 }
@@ -94,6 +96,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Opt(a) => opt::run(&a, form),
         Command::Explain(a) => explain::run(&a, form),
         Command::Bench(a) => bench::run(&a, form),
+        Command::Cache(a) => cache::run(&a),
         Command::Targets(a) => targets::run(&a),
         Command::Completions(a) => completions::run(&a),
     }

@@ -1,5 +1,6 @@
 //! `tcc run`.
 
+use super::cache::CacheArgs;
 use super::input::{self, InputArgs};
 use super::report::{self, Failure};
 use super::target::TargetArg;
@@ -70,6 +71,8 @@ pub(crate) struct Args {
     threads: Option<NonZeroUsize>,
     #[command(flatten)]
     target: TargetArg,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 /// What runs a program.
@@ -203,7 +206,7 @@ fn equation_and_inputs(a: &Args, text: &str) -> Result<(Loaded, Vec<Tensor>), Fa
     let tensors =
         a.files.iter().map(|path| npy::read(path)).collect::<Result<Vec<Tensor>, Failure>>()?;
     let shapes: Vec<_> = tensors.iter().map(|t| (t.dtype(), t.shape())).collect();
-    let compiler = a.target.compiler()?;
+    let compiler = a.cache.apply(a.target.compiler()?)?;
     let loaded = match engine(a) {
         Engine::Jit => Loaded::Compiled(Box::new(equation.compile(&compiler, &shapes)?)),
         Engine::Interp => Loaded::Interpreted(Box::new(
@@ -226,7 +229,7 @@ fn load(a: &Args, form: Form) -> Result<Loaded, Failure> {
         return Ok(Loaded::Image(Box::new(executable)));
     }
     let text = files::as_text(bytes, path)?;
-    let compiler = named(a.target.compiler()?, a.function.as_deref(), path);
+    let compiler = named(a.cache.apply(a.target.compiler()?)?, a.function.as_deref(), path);
     Ok(match engine(a) {
         Engine::Jit => Loaded::Compiled(Box::new(compile(&compiler, &text, form)?)),
         Engine::Interp => Loaded::Interpreted(Box::new(
@@ -246,9 +249,9 @@ pub(crate) fn named(compiler: Compiler, function: Option<&str>, path: &Path) -> 
 
 /// Compiles, and prints the warnings.
 pub(crate) fn compile(compiler: &Compiler, text: &str, form: Form) -> Result<Executable, Failure> {
-    let lowered = compiler.lower(text)?;
-    report::print(lowered.warnings(), lowered.sources(), form);
-    Ok(Executable::from_compilation(lowered)?)
+    let executable = compiler.compile(text)?;
+    report::print(executable.warnings(), executable.sources(), form);
+    Ok(executable)
 }
 
 fn write(a: &Args, results: &[(String, Tensor)]) -> Result<(), Failure> {

@@ -18,7 +18,7 @@ use tcc_ir::kernel::{Kernel, Scratch, print_kernel};
 use tcc_ir::program::{Program, print_program};
 use tcc_ir::span::Sources;
 use tcc_ir::text::print_module;
-use tcc_passes::cost::{KernelCost, program_cost};
+use tcc_passes::cost::{KernelCost, KernelTime, Machine, Setting, program_cost, program_time};
 use tcc_passes::memory_plan;
 use tcc_runtime::{Layout, RunError};
 
@@ -181,15 +181,7 @@ impl Compilation {
     /// A size has no value, or the sizes are too large to count with.
     pub fn cost(&self, sizes: &[(&str, i64)]) -> Result<Cost, Error> {
         let program = self.program();
-        for s in program.sizes.values() {
-            if !sizes.iter().any(|(name, _)| *name == s.name) {
-                return Err(RunError::FreeSize(s.name.clone()).into());
-            }
-        }
-        let value = |s: SizeId| {
-            let name = program.sizes.get(s).map_or("", |s| s.name.as_str());
-            sizes.iter().find(|(n, _)| *n == name).map_or(0, |(_, v)| *v)
-        };
+        let value = self.size_values(sizes)?;
         let kernels = program_cost(&self.lowered, program, &value);
         let values: Vec<i64> = program.sizes.keys().map(value).collect();
         let temporaries = memory_plan::temporaries(program, &self.lowered.kernels);
@@ -205,6 +197,42 @@ impl Compilation {
             scratch = scratch.max(bytes.map_err(|e| RunError::Limit(e.to_string()))?);
         }
         Ok(Cost { kernels, arena: arena as u64, scratch: scratch.unsigned_abs() })
+    }
+
+    /// How long each kernel call takes at these sizes on a machine, as predicted; every size of the
+    /// function must be named.
+    ///
+    /// # Errors
+    /// A size has no value, or the back end does not support the target or a construct.
+    pub fn predict(
+        &self,
+        sizes: &[(&str, i64)],
+        machine: &Machine,
+        threads: usize,
+    ) -> Result<Vec<KernelTime>, Error> {
+        let value = self.size_values(sizes)?;
+        let refused = self.refusals()?;
+        let narrow = |name: &str| refused.iter().any(|(n, _)| n == name);
+        let vector_bytes = f64::from(self.target.vector_bytes);
+        let setting = Setting { machine, threads, vector_bytes, resident: 0.0 };
+        Ok(program_time(&self.lowered, self.program(), &value, setting, &narrow))
+    }
+
+    /// The value of each size of the program; every one must be named.
+    fn size_values<'a>(
+        &'a self,
+        sizes: &'a [(&str, i64)],
+    ) -> Result<impl Fn(SizeId) -> i64 + 'a, Error> {
+        let program = self.program();
+        for s in program.sizes.values() {
+            if !sizes.iter().any(|(name, _)| *name == s.name) {
+                return Err(RunError::FreeSize(s.name.clone()).into());
+            }
+        }
+        Ok(move |s: SizeId| {
+            let name = program.sizes.get(s).map_or("", |s| s.name.as_str());
+            sizes.iter().find(|(n, _)| *n == name).map_or(0, |(_, v)| *v)
+        })
     }
 
     /// Kernels that the vector emitter left to Cranelift, each with the reason; none where the
@@ -226,9 +254,22 @@ impl Compilation {
 
     /// Compiles into the memory of this process.
     pub(crate) fn jit(&self) -> Result<tcc_runtime::Executable, Error> {
+        self.place(&self.code(false, Listing::default())?)
+    }
+
+    /// As [`Compilation::jit`], with the image of the same code.
+    pub(crate) fn jit_and_image(&self) -> Result<(tcc_runtime::Executable, Image), Error> {
         let code = self.code(false, Listing::default())?;
-        let placed = JitCode::place(&code)?;
-        Ok(tcc_runtime::Executable::with_code(self.link(&code), Box::new(placed))?)
+        Ok((self.place(&code)?, self.image_of(&code)))
+    }
+
+    fn place(&self, code: &ObjectCode) -> Result<tcc_runtime::Executable, Error> {
+        let placed = JitCode::place(code)?;
+        Ok(tcc_runtime::Executable::with_code(self.link(code), Box::new(placed))?)
+    }
+
+    fn image_of(&self, code: &ObjectCode) -> Image {
+        Image { code: link::lay_out(code, &self.target), ..self.link(code) }
     }
 
     /// The image: a file's content that `tcc run` and `tcc-runtime` load without compiling.
@@ -236,10 +277,7 @@ impl Compilation {
     /// # Errors
     /// The back end does not support the target or a construct.
     pub fn image(&self) -> Result<Image, Error> {
-        let code = self.code(false, Listing::default())?;
-        let mut image = self.link(&code);
-        image.code = link::lay_out(&code, &self.target);
-        Ok(image)
+        Ok(self.image_of(&self.code(false, Listing::default())?))
     }
 
     /// An object file with one symbol per kernel,

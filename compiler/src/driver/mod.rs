@@ -1,13 +1,17 @@
 //! From a source text to code: reading, checking, passes, back end, and the forms that code takes.
 
+mod cached;
 mod compilation;
 mod link;
 
+pub use cached::CompiledImage;
+pub(crate) use cached::Origin;
 pub use compilation::{Compilation, Cost, Stage};
 pub(crate) use link::tensor_specs;
 
 use crate::backend::Target;
-use crate::{Error, Executable};
+use crate::{Cache, Error, Executable};
+use std::sync::Arc;
 use tcc_ir::diag::{Code, Diagnostic, Diagnostics};
 use tcc_ir::graph::{Checked, DerivedFact, Module, Node, check};
 use tcc_ir::span::Sources;
@@ -33,6 +37,7 @@ pub struct Compiler {
     source_name: String,
     pipeline: Pipeline,
     verify_each: bool,
+    cache: Option<Arc<Cache>>,
 }
 
 impl Compiler {
@@ -49,6 +54,7 @@ impl Compiler {
             source_name: "<text>".to_owned(),
             pipeline,
             verify_each: false,
+            cache: None,
         }
     }
 
@@ -94,12 +100,23 @@ impl Compiler {
         self
     }
 
+    /// Looks for compiled programs in this cache, and adds those that it compiles. Without it
+    /// nothing is read or written: a library does not touch files unasked.
+    #[must_use]
+    pub fn cache(mut self, cache: Arc<Cache>) -> Compiler {
+        self.cache = Some(cache);
+        self
+    }
+
     /// Compiles a text into the memory of this process.
     ///
     /// # Errors
     /// The text has mistakes (all of them are listed), or uses what tcc does not compile.
     pub fn compile(&self, source: &str) -> Result<Executable, Error> {
-        Executable::from_compilation(self.lower(source)?)
+        match &self.cache {
+            Some(cache) => self.compile_cached(source, cache),
+            None => Executable::from_compilation(self.lower(source)?),
+        }
     }
 
     /// Reads, checks and lowers a text: everything before code is made.
@@ -107,11 +124,7 @@ impl Compiler {
     /// # Errors
     /// The text has mistakes, or a pass failed.
     pub fn lower(&self, source: &str) -> Result<Compilation, Error> {
-        let (module, mut warnings, sources) = self.parse(source)?;
-        let mut compilation = self.lower_module(module, sources)?;
-        warnings.extend(std::mem::take(&mut compilation.warnings));
-        compilation.warnings = warnings;
-        Ok(compilation)
+        self.lower_request(self.request(source)?)
     }
 
     fn parse(&self, source: &str) -> Result<(Module, Diagnostics, Sources), Error> {

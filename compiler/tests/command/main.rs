@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod cache;
 mod checks;
 mod forms;
 mod inputs;

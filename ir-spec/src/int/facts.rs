@@ -137,8 +137,11 @@ impl<'f> Proof<'f> {
             return *known;
         }
         // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from
-        // `16*goal >= -15`.
-        let relaxed = IntExpr::constant(16) * goal.clone() + IntExpr::constant(15);
+        // `16*goal >= -15`; a quotient by more than 16 may be nearer to the next integer.
+        let mut atoms = Vec::new();
+        join_atoms(&mut atoms, goal);
+        let n = atoms.iter().filter_map(divisor).fold(16, i64::max);
+        let relaxed = IntExpr::constant(n) * goal.clone() + IntExpr::constant(n - 1);
         let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
         let proved = self.combine(relaxed, depth) || self.by_cases(goal, depth);
         self.answers.insert(key, proved);
@@ -262,6 +265,14 @@ impl<'f> Proof<'f> {
     }
 }
 
+/// The constant that a quotient or remainder is by.
+fn divisor(atom: &Atom) -> Option<i64> {
+    match atom {
+        Atom::Div(p) | Atom::Mod(p) => p[1].as_constant(),
+        Atom::Symbol(_) | Atom::Min(_) | Atom::Max(_) => None,
+    }
+}
+
 /// For quotients of one dividend whose divisors are constants, one a multiple of the other:
 /// `x/(m*c)` is `(x/c)/m`.
 fn nested_quotients(a: &Atom, b: &Atom) -> Vec<IntExpr> {
@@ -366,6 +377,18 @@ mod tests {
         facts.add_nonneg(s(1) - c(1) - v(1));
         assert!(facts.less(&(v(0) * s(1) + v(1)), &(s(0) * s(1))));
         assert!(!facts.less(&(v(0) * s(1) + v(1) + c(1)), &(s(0) * s(1))));
+    }
+
+    #[test]
+    fn quotients_by_large_constants_round_down() {
+        // x <= 7  =>  (x + 20)/28 <= 0
+        let mut facts = Facts::default();
+        facts.add_nonneg(c(7) - v(0));
+        let quotient = (v(0) + c(20)).div(&c(28));
+        assert!(facts.at_most(&quotient, &c(0)));
+        facts = Facts::default();
+        facts.add_nonneg(c(8) - v(0));
+        assert!(!facts.at_most(&quotient, &c(0)));
     }
 
     #[test]

@@ -6,9 +6,13 @@
 //! an outer one counts at the middle of the outer one, which is exact for triangles. Work under a
 //! condition counts as if it always held, but arguments are taken to be row-major.
 
+mod machine;
+mod predict;
 mod time;
 mod walk;
 
+pub use machine::{Level, Machine};
+pub use predict::{KernelTime, Limit, Setting, kernel_time, program_time};
 pub use time::{Time, time};
 
 use cranelift_entity::EntityRef;
@@ -19,6 +23,7 @@ use tcc_ir::kernel::{Block, IntrinsicCall, Kernel, Update};
 use tcc_ir::program::Program;
 use tcc_ir::scalar::{Expr, Func, Subscript};
 use tcc_ir::{SizeId, TensorId};
+use time::weight;
 use walk::{Around, Part, walk};
 
 /// Work and traffic of one kernel call.
@@ -77,7 +82,8 @@ impl Counting<'_> {
         value.map_or(0.0, |v| v.max(0) as f64)
     }
 
-    fn part(&mut self, part: &Part<'_>, around: &Around) {
+    /// How often a part is evaluated.
+    fn times(&self, part: &Part<'_>, around: &Around) -> f64 {
         let mut times: f64 = around.loops.iter().map(|l| self.extent(&l.extent)).product();
         for (condition, holds) in &around.conditions {
             let share = self.share(condition, around, &|i| i.clone());
@@ -92,6 +98,11 @@ impl Counting<'_> {
             };
             times *= self.share(guard, around, &bound);
         }
+        times
+    }
+
+    fn part(&mut self, part: &Part<'_>, around: &Around) {
+        let times = self.times(part, around);
         let over_loops = |i: &IntExpr| match part {
             Part::Condition(_) | Part::Call(_) | Part::View(_) => around.resolve(i),
             Part::Block(b) => {
@@ -182,7 +193,7 @@ impl Counting<'_> {
             let whole = self.extent(n);
             let Subscript::Affine(i) = s else { return whole };
             let i = over_loops(i);
-            let moving = around.loops.iter().filter(|l| i.mentions(l.var));
+            let moving = around.loops.iter().filter(|l| around.moves(&i, l.var));
             moving.map(|l| self.extent(&l.extent)).product::<f64>().min(whole)
         };
         let mut elements: f64 = subscripts.iter().zip(&b.shape).map(reached).product();

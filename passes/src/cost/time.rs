@@ -76,7 +76,7 @@ fn add_extents(sum: &mut Time, mut factor: f64, all: impl Iterator<Item = IntExp
 
 /// Nanoseconds of one execution.
 fn once(kernel: &Kernel, b: &Block, lanes: bool, target: &Target) -> f64 {
-    let operations = b.exprs().into_iter().map(weight).sum::<f64>()
+    let operations = b.exprs().into_iter().map(|e| weight(e, EXPANDED)).sum::<f64>()
         + f64::from(u8::from(b.store.update != Update::Set));
     let memory: f64 = regions::reads(b)
         .iter()
@@ -93,13 +93,13 @@ fn once(kernel: &Kernel, b: &Block, lanes: bool, target: &Target) -> f64 {
     BLOCK + operations * SCALAR_OPERATION + memory
 }
 
-/// Operations of one evaluation, in additions.
-fn weight(e: &Expr) -> f64 {
+/// Operations of one evaluation, in additions; a transcendental function is `expanded` of them.
+pub(super) fn weight(e: &Expr, expanded: f64) -> f64 {
     let mut n = 0.0;
     e.visit(&mut |e| {
         if let Expr::Apply(f, _) = e {
             n += match f {
-                f if f.is_expanded() => EXPANDED,
+                f if f.is_expanded() => expanded,
                 Func::Div | Func::Rem | Func::Sqrt => DIVISION,
                 _ => 1.0,
             };

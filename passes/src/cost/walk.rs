@@ -35,6 +35,8 @@ pub(super) struct Loop {
     pub(super) var: VarId,
     /// The first value.
     pub(super) lo: IntExpr,
+    /// The first value, over sizes and the loops around it.
+    pub(super) from: IntExpr,
     pub(super) extent: IntExpr,
     pub(super) kind: LoopKind,
 }
@@ -48,6 +50,12 @@ impl Around {
     /// The expression over sizes alone.
     pub(super) fn at_middle(&self, e: &IntExpr) -> IntExpr {
         replaced(&self.resolve(e), &self.middles)
+    }
+
+    /// True if an expression over loops changes with this one, or with one that begins where this
+    /// one says.
+    pub(super) fn moves(&self, e: &IntExpr, var: VarId) -> bool {
+        e.mentions(var) || self.loops.iter().any(|l| e.mentions(l.var) && self.moves(&l.from, var))
     }
 
     /// The expression over sizes and one loop variable.
@@ -104,7 +112,7 @@ impl<'k> Walk<'_, 'k> {
             for (axis, n) in &v.axes {
                 let extent = self.around.at_middle(n);
                 let (lo, kind) = (IntExpr::constant(0), LoopKind::Serial);
-                self.around.loops.push(Loop { var: *axis, lo, extent, kind });
+                self.around.loops.push(Loop { var: *axis, from: lo.clone(), lo, extent, kind });
             }
             (self.visit)(Part::View(v), &self.around);
             self.around.loops.truncate(outer);
@@ -119,7 +127,8 @@ impl<'k> Walk<'_, 'k> {
                     let middle = (lo.clone() + hi.clone()).div(&IntExpr::constant(2));
                     self.around.middles.insert(f.var, middle);
                     let extent = hi - lo.clone();
-                    self.around.loops.push(Loop { var: f.var, lo, extent, kind: f.kind });
+                    let (from, kind) = (self.around.resolve(&f.lo), f.kind);
+                    self.around.loops.push(Loop { var: f.var, lo, from, extent, kind });
                     self.body(&f.body);
                     self.around.loops.pop();
                 }

@@ -4,6 +4,7 @@
 
 pub mod cse;
 pub mod dce;
+pub mod delay_divisions;
 pub mod expand_lse;
 pub mod inline_calls;
 pub mod order_contractions;

@@ -169,6 +169,39 @@ pub(super) fn updates_in_place(
         })
 }
 
+/// The body of an inlined producer where it is read.
+pub(super) fn produced(f: &Function, r: &Read) -> Option<Expr> {
+    let d = f.nodes.iter().flat_map(Node::definitions).find(|d| d.tensor == r.tensor)?;
+    let e = d.equations.first()?;
+    let vars = e.plain_target()?;
+    Some(e.body.substitute(&|s| match s {
+        Symbol::Var(v) => {
+            let axis = vars.iter().position(|x| *x == v)?;
+            r.subscripts.get(axis)?.as_affine().cloned()
+        }
+        Symbol::Size(_) => None,
+    }))
+}
+
+/// What an equation reads from memory, also through inlined producers.
+pub(super) fn memory_reads(
+    f: &Function,
+    inlined: &SecondaryMap<TensorId, bool>,
+    e: &Equation,
+) -> Vec<Read> {
+    let mut out = Vec::new();
+    let mut pending: Vec<Read> = e.reads().into_iter().cloned().collect();
+    while let Some(r) = pending.pop() {
+        if !inlined[r.tensor] {
+            out.push(r);
+            continue;
+        }
+        let Some(body) = produced(f, &r) else { continue };
+        pending.extend(body.reads().into_iter().cloned());
+    }
+    out
+}
+
 /// True if an inlined producer reads `old`.
 fn reaches(
     f: &Function,

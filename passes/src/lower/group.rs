@@ -14,13 +14,14 @@
 //! ```
 
 use super::block::{Body, KernelBuilder, Start};
-use super::contraction::{ceil_of, dividing};
+use super::contraction::{ceil_of, dividing, volume};
+use super::needed::{BlockOfRows, Ends};
 use super::nest::{Initial, serial};
-use super::{Fixed, LowerCx, nest, reduce};
+use super::{Fixed, LowerCx, fuse, needed, nest, reduce};
 use indexmap::IndexMap;
 use tcc_ir::graph::{Definition, Equation, Function, Node, Role};
 use tcc_ir::int::{IntExpr, Symbol};
-use tcc_ir::kernel::{Buffer, Scope, Stmt, Update};
+use tcc_ir::kernel::{Buffer, Scope, Stmt, Update, visit_stmts};
 use tcc_ir::scalar::{Comparison, Expr, Read, Subscript};
 use tcc_ir::{TensorId, VarId};
 
@@ -28,6 +29,8 @@ use tcc_ir::{TensorId, VarId};
 const ROWS: i64 = 64;
 /// Bytes of one iteration's local memory that pay.
 const LOCAL: i64 = 1 << 20;
+/// Iterations of the outer loops that are enough for all threads.
+const MANY: i64 = 4;
 /// What a symbolic extent counts.
 const NOMINAL: i64 = 256;
 
@@ -96,22 +99,22 @@ fn group_of(cx: &LowerCx<'_>, run: &[&Definition]) -> Option<Group> {
         return None;
     }
     let members: Vec<TensorId> = run.iter().map(|d| d.tensor).collect();
-    let local = members.iter().filter(|t| is_local(cx.f, &members, **t)).count();
+    let local = members.iter().filter(|t| is_local(cx, &members, **t)).count();
     let last = run.iter().filter_map(|d| cx.f.tensors.get(d.tensor)?.shape.get(shared - 1)).next();
     let rows = last.and_then(IntExpr::as_constant).unwrap_or(ROWS).min(ROWS);
     let blocked = contracts && rows > 1;
     let size = |t: &TensorId| -> i64 {
         let Some(x) = cx.f.tensors.get(*t) else { return 0 };
         let inner = x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL));
-        let bytes = inner.product::<i64>() * x.dtype.size() as i64;
+        let bytes = volume(inner) * x.dtype.size() as i64;
         if blocked { bytes * rows } else { bytes }
     };
-    let bytes: i64 = members.iter().filter(|t| is_local(cx.f, &members, **t)).map(size).sum();
+    let bytes: i64 = members.iter().filter(|t| is_local(cx, &members, **t)).map(size).sum();
     // Rows must be long enough for their loops, and few enough to stay in the cache.
     let longest = run
         .iter()
         .filter_map(|d| cx.f.tensors.get(d.tensor))
-        .map(|x| x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL)).product())
+        .map(|x| volume(x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL))))
         .max()
         .unwrap_or(1i64);
     (local > 0 && bytes <= LOCAL && longest >= 16).then_some(Group { members, shared, blocked })
@@ -136,7 +139,8 @@ fn shared_axes(cx: &LowerCx<'_>, run: &[&Definition]) -> usize {
                 shared = shared.min(same);
             }
         }
-        for r in e.reads().into_iter().filter(|r| members.contains(&r.tensor)) {
+        let reads = fuse::memory_reads(cx.f, &cx.inlined, e);
+        for r in reads.iter().filter(|r| members.contains(&r.tensor)) {
             let at = |s: &Subscript| s.as_affine().and_then(IntExpr::as_var);
             let same = r
                 .subscripts
@@ -158,7 +162,8 @@ fn plain(cx: &LowerCx<'_>, d: &Definition, e: &Equation) -> Option<Vec<VarId>> {
         target.iter().zip(&x.shape).all(|(v, n)| e.vars.get(*v).is_some_and(|i| i.extent == *n));
     let fresh = !matches!(x.role, Role::Result(Some(_)));
     let clear = e.guard.is_none() || e.reducer.is_some();
-    let data = e.reads().iter().any(|r| r.subscripts.iter().any(|s| s.as_affine().is_none()));
+    let reads = fuse::memory_reads(cx.f, &cx.inlined, e);
+    let data = reads.iter().any(|r| r.subscripts.iter().any(|s| s.as_affine().is_none()));
     (whole && fresh && clear && !data && !cx.windows.contains_key(&d.tensor)).then_some(target)
 }
 
@@ -178,12 +183,14 @@ fn is_known(f: &Function, d: &Definition) -> bool {
 }
 
 /// True if only members use the tensor.
-pub(super) fn is_local(f: &Function, members: &[TensorId], t: TensorId) -> bool {
-    let inside = f.tensors.get(t).is_some_and(|x| x.role == Role::Intermediate);
+pub(super) fn is_local(cx: &LowerCx<'_>, members: &[TensorId], t: TensorId) -> bool {
+    let inside = cx.f.tensors.get(t).is_some_and(|x| x.role == Role::Intermediate);
+    let uses =
+        |e: &Equation| fuse::memory_reads(cx.f, &cx.inlined, e).iter().any(|r| r.tensor == t);
     inside
-        && f.nodes.iter().flat_map(Node::definitions).all(|d| {
-            members.contains(&d.tensor)
-                || !d.equations.iter().any(|e| e.reads().iter().any(|r| r.tensor == t))
+        && cx.f.nodes.iter().flat_map(Node::definitions).all(|d| {
+            let asked = cx.inlined[d.tensor] || members.contains(&d.tensor);
+            asked || !d.equations.iter().any(uses)
         })
 }
 
@@ -212,6 +219,8 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         .iter()
         .map(|(v, n)| if n.as_constant() == Some(1) { IntExpr::default() } else { (*v).into() })
         .collect();
+    let locals: Vec<TensorId> =
+        g.members.iter().copied().filter(|t| is_local(b.cx, &g.members, *t)).collect();
     let stmts = if g.blocked {
         let extent = shape.get(g.shared - 1).cloned().unwrap_or_default();
         let rows = dividing(extent.as_constant().unwrap_or(ROWS), ROWS, 1);
@@ -224,22 +233,34 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         } else {
             IntExpr::from(chunk) * size.clone()
         };
+        let last_row = lo.clone() + size.clone() - IntExpr::constant(1);
+        let axis = at.len();
+        let last_chunk = count.as_constant().unwrap_or(1) - 1;
+        let rows = BlockOfRows { axis, last_row: &last_row, chunk, last_chunk };
+        let ends = needed::ends(b.cx, &definitions, &locals, &rows);
+        let none = Ends::new();
         let stmts = if whole.clone() * size.clone() == extent {
-            members(&mut b, g, &definitions, &at, Some((&lo, &size)))
+            members(&mut b, g, &definitions, &at, Some((&lo, &size)), &ends)
         } else {
-            let main = members(&mut b, g, &definitions, &at, Some((&lo, &size)));
+            let main = members(&mut b, g, &definitions, &at, Some((&lo, &size)), &ends);
             let rest = &extent - &(whole.clone() * size);
-            let last = members(&mut b, g, &definitions, &at, Some((&lo, &rest)));
+            let last = members(&mut b, g, &definitions, &at, Some((&lo, &rest)), &none);
             let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
             vec![Stmt::If { condition, then: main, otherwise: last }]
         };
         if count.as_constant() == Some(1) {
             stmts
         } else {
-            vec![serial(chunk, IntExpr::default(), count, stmts)]
+            // Threads share the outer loops: if these are few, they had better share the blocks.
+            let many = loops.iter().map(|(_, n)| n.as_constant().unwrap_or(NOMINAL));
+            let many = volume(many) >= MANY;
+            let (mut before, inner) =
+                if many { hoisted(&b, chunk, stmts) } else { (vec![], stmts) };
+            before.push(serial(chunk, IntExpr::default(), count, inner));
+            before
         }
     } else {
-        members(&mut b, g, &definitions, &at, None)
+        members(&mut b, g, &definitions, &at, None, &Ends::new())
     };
     b.body = loops.into_iter().rev().fold(stmts, |stmts, (v, n)| {
         if n.as_constant() == Some(1) {
@@ -250,6 +271,63 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
     b.finish();
 }
 
+/// Splits the statements of a loop into copies that are the same in each iteration and the rest.
+fn hoisted(b: &KernelBuilder<'_, '_>, chunk: VarId, stmts: Vec<Stmt>) -> (Vec<Stmt>, Vec<Stmt>) {
+    let written: Vec<Access> = stmts.iter().map(|s| Access::of(s, chunk)).collect();
+    let scope = |t: TensorId| b.kernel.buffers.get(t).map(|x| x.scope);
+    // Buffers that one statement of the loop fills, from what the loop does not write.
+    let copied = |t: TensorId| {
+        let mut writers = written.iter().filter(|a| a.writes.contains(&t));
+        let (Some(a), None) = (writers.next(), writers.next()) else { return false };
+        let alone = a.writes.iter().all(|w| *w == t || scope(*w) == Some(Scope::Register));
+        let given =
+            |r: &TensorId| a.writes.contains(r) || written.iter().all(|o| !o.writes.contains(r));
+        alone && !a.moves && a.reads.iter().all(given)
+    };
+    let same: Vec<bool> = stmts
+        .iter()
+        .zip(&written)
+        .map(|(s, a)| match s {
+            Stmt::Alloc(t) => scope(*t) == Some(Scope::Local) && copied(*t),
+            Stmt::For(_) => a.writes.iter().any(|t| scope(*t) == Some(Scope::Local) && copied(*t)),
+            _ => false,
+        })
+        .collect();
+    let (mut before, mut rest) = (Vec::new(), Vec::new());
+    for (s, same) in stmts.into_iter().zip(same) {
+        if same { before.push(s) } else { rest.push(s) }
+    }
+    (before, rest)
+}
+
+/// What a statement does with memory, and whether it moves with a loop's variable.
+struct Access {
+    reads: Vec<TensorId>,
+    writes: Vec<TensorId>,
+    moves: bool,
+}
+
+impl Access {
+    fn of(s: &Stmt, v: VarId) -> Access {
+        let mut out = Access { reads: Vec::new(), writes: Vec::new(), moves: false };
+        visit_stmts(std::slice::from_ref(s), &mut |s| match s {
+            Stmt::Block(x) => {
+                out.moves |= x.iters.iter().any(|(_, i)| i.mentions(v));
+                out.writes.push(x.store.buffer);
+                let exprs = x.exprs();
+                out.reads.extend(exprs.iter().flat_map(|e| e.reads()).map(|r| r.tensor));
+            }
+            Stmt::For(f) => out.moves |= f.lo.mentions(v) || f.hi.mentions(v),
+            // Conditions are seldom: what they ask is taken to move.
+            Stmt::If { .. } | Stmt::Repeat(_) | Stmt::Intrin(_) | Stmt::Let { .. } => {
+                out.moves = true;
+            }
+            Stmt::Alloc(_) => {}
+        });
+        out
+    }
+}
+
 /// The members at an index of the shared axes, or at a block of rows from `lo`.
 fn members(
     b: &mut KernelBuilder<'_, '_>,
@@ -257,12 +335,15 @@ fn members(
     definitions: &[&Definition],
     at: &[IntExpr],
     block: Option<(&IntExpr, &IntExpr)>,
+    ends: &Ends,
 ) -> Vec<Stmt> {
     let f = b.cx.f;
     b.locals.clear();
     let mut out = Vec::new();
     for t in &g.members {
-        let Some(x) = f.tensors.get(*t).filter(|_| is_local(f, &g.members, *t)) else { continue };
+        let Some(x) = f.tensors.get(*t).filter(|_| is_local(b.cx, &g.members, *t)) else {
+            continue;
+        };
         let mut shape: Vec<IntExpr> = x.shape.iter().skip(at.len()).cloned().collect();
         if block.is_some() {
             // Rows of the last block are fewer: local memory has room for a whole one.
@@ -279,7 +360,7 @@ fn members(
     }
     for d in definitions {
         let [e] = d.equations.as_slice() else { continue };
-        let stmts = member(b, d, e, at, block);
+        let stmts = member(b, d, e, at, (block, ends));
         out.extend(stmts);
     }
     b.locals.clear();
@@ -291,7 +372,7 @@ fn member(
     d: &Definition,
     e: &Equation,
     at: &[IntExpr],
-    block: Option<(&IntExpr, &IntExpr)>,
+    (block, ends): (Option<(&IntExpr, &IntExpr)>, &Ends),
 ) -> Vec<Stmt> {
     let target = e.plain_target().unwrap_or_default();
     let fixed: Fixed = target.iter().copied().zip(at.iter().cloned()).collect();
@@ -310,6 +391,17 @@ fn member(
         let place = free.position(|v| Some(v) == blocked);
         if let Some(place) = place {
             take_block(b, &mut body, place, (lo, count));
+        }
+    }
+    b.ends.clear();
+    for (place, v) in e.vars.keys().filter(|v| !fixed.contains_key(v)).enumerate() {
+        let Some(end) = ends.get(&(d.tensor, v)) else { continue };
+        if let Some((own, extent)) = body.vars.get_mut(place) {
+            if body.reducer.is_some() {
+                b.ends.insert(*own, end.clone());
+            } else {
+                *extent = end.clone();
+            }
         }
     }
     let start = b.coverage(d);

@@ -10,6 +10,7 @@ mod contraction;
 mod fixpoint;
 mod fuse;
 mod group;
+mod needed;
 mod nest;
 mod pack;
 mod reduce;
@@ -166,7 +167,7 @@ impl<'a> LowerCx<'a> {
     fn buffers(&mut self) {
         for (t, tensor) in self.f.tensors.iter() {
             let local =
-                |g: &group::Group| g.members.contains(&t) && group::is_local(self.f, &g.members, t);
+                |g: &group::Group| g.members.contains(&t) && group::is_local(self, &g.members, t);
             if self.inlined[t] || self.groups.iter().any(local) {
                 continue;
             }

@@ -178,11 +178,10 @@ pub(crate) fn filtered(
     b.body.extend(stmts);
 }
 
-/// The variable that is the target's last subscript, if the target moves with it by one element.
+/// The variable with which the target moves by one element; of several, the last.
 pub(super) fn last_axis_var(body: &Body) -> Option<VarId> {
-    let last = body.subscripts.last()?.as_affine()?;
-    let v = body.vars.iter().map(|(v, _)| *v).find(|v| last.mentions(*v))?;
-    (motion(&body.subscripts, v) == Motion::Next).then_some(v)
+    let beside = |v: &VarId| motion(&body.subscripts, *v) == Motion::Next;
+    body.vars.iter().rev().map(|(v, _)| *v).find(beside)
 }
 
 pub(super) fn extent_of(body: &Body, v: VarId) -> IntExpr {

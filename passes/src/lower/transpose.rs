@@ -126,7 +126,7 @@ impl Transposed {
         let along_v = |b: &mut KernelBuilder<'_, '_>, u: (IntExpr, Option<IntExpr>)| {
             let whole = Tile { v: (pv.clone(), None), u: u.clone() };
             let main = self.tile(b, body, at, update, &whole);
-            let mut out = vec![serial(vo, zero.clone(), wv.clone(), main)];
+            let mut out = unless_none(vo, &wv, main);
             if dv != ev {
                 let cut = Tile { v: (dv.clone(), Some(ev.clone())), u };
                 let last = self.tile(b, body, at, update, &cut);
@@ -154,7 +154,7 @@ impl Transposed {
             return vec![serial(bu, zero.clone(), nu, vec![serial(bv, zero, nv, vec![inner])])];
         }
         let main = along_v(b, (pu, None));
-        let mut out = vec![serial(uo, zero.clone(), wu, main)];
+        let mut out = unless_none(uo, &wu, main);
         if du != eu {
             // Loops of another name: a variable is bound by one loop.
             let vo = b.kernel.fresh_var(&format!("{}o", name_of(b, self.v)));
@@ -162,7 +162,7 @@ impl Transposed {
             let cut = (du.clone(), Some(eu.clone()));
             let whole = Tile { v: (pv, None), u: cut.clone() };
             let main = self.tile(b, body, at, update, &whole);
-            let mut last = vec![serial(vo, zero, wv, main)];
+            let mut last = unless_none(vo, &wv, main);
             if dv != ev {
                 let corner = Tile { v: (dv.clone(), Some(ev.clone())), u: cut };
                 let stmts = self.tile(b, body, at, update, &corner);
@@ -282,6 +282,14 @@ impl Transposed {
 enum Loops<'r> {
     Load(&'r Read, TensorId),
     Store(&'r Expr, Update, VarId, VarId),
+}
+
+/// A loop over so many tiles, if there may be any.
+fn unless_none(var: VarId, tiles: &IntExpr, stmts: Vec<Stmt>) -> Vec<Stmt> {
+    match tiles.as_constant() {
+        Some(0) => vec![],
+        _ => vec![serial(var, IntExpr::constant(0), tiles.clone(), stmts)],
+    }
 }
 
 /// The statements where something is left between two extents.

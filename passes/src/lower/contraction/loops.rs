@@ -1,17 +1,60 @@
 //! The loops around tiles: blocks of lanes, of the summed variable and of rows.
 
 use super::tile::{Order, Pass, Place, Rows, Side};
-use super::{Blocks, CACHE, Contraction, NOMINAL, ceil, ceil_of, dividing, mentions, nominal};
-use crate::lower::Fixed;
+use super::{CACHE, Contraction, NOMINAL, ceil, ceil_of, dividing, nominal, volume};
 use crate::lower::block::{Body, KernelBuilder};
-use crate::lower::nest::{self, Positions, extent_of, name_of, serial};
-use tcc_ir::int::{IntExpr, Symbol};
-use tcc_ir::kernel::{Stmt, Update};
-use tcc_ir::scalar::{Comparison, Expr, Subscript};
-use tcc_ir::{TensorId, VarId};
+use crate::lower::nest::{Positions, extent_of, joined, name_of, over_spatial, serial};
+use tcc_ir::VarId;
+use tcc_ir::int::IntExpr;
+use tcc_ir::kernel::Stmt;
+use tcc_ir::scalar::{Comparison, Expr};
+
+/// What a block takes of the lanes' first variable and of the planes.
+#[derive(Clone, Copy)]
+pub(super) struct Piece<'p> {
+    pub(super) lanes: Range<'p>,
+    pub(super) plane: Option<Range<'p>>,
+}
+
+/// A first value, and how many.
+pub(super) type Range<'p> = (&'p IntExpr, &'p IntExpr);
+
+/// Where a variable stops: at its extent, or before it.
+pub(super) fn end_of(b: &KernelBuilder<'_, '_>, body: &Body, v: VarId) -> IntExpr {
+    b.ends.get(&v).cloned().unwrap_or_else(|| extent_of(body, v))
+}
+
+/// Runs over an extent in chunks of so many values, given by the first one and how many; the last
+/// chunk may be shorter.
+fn chunks(
+    b: &mut KernelBuilder<'_, '_>,
+    extent: &IntExpr,
+    size: i64,
+    inner: &mut dyn FnMut(&mut KernelBuilder<'_, '_>, Range<'_>) -> Vec<Stmt>,
+) -> Vec<Stmt> {
+    let zero = IntExpr::constant(0);
+    let count = ceil_of(extent, size);
+    let size = IntExpr::constant(size);
+    let whole = extent.div(&size);
+    let done = whole.clone() * size.clone();
+    if whole.as_constant() == Some(0) || count.as_constant() == Some(1) {
+        return inner(b, (&zero, extent));
+    }
+    let chunk = b.kernel.fresh_var("block");
+    let lo = IntExpr::from(chunk) * size.clone();
+    let main = inner(b, (&lo, &size));
+    if done == *extent {
+        return vec![serial(chunk, zero, count, main)];
+    }
+    // Known extents: by its number it is seen to lie behind the others.
+    let from = if whole.as_constant().is_some() { &lo } else { &done };
+    let last = inner(b, (from, &(extent - &done)));
+    let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
+    vec![serial(chunk, zero, count, vec![Stmt::If { condition, then: main, otherwise: last }])]
+}
 
 impl Contraction {
-    /// Blocks of lanes, and of the summed variable.
+    /// Blocks of lanes and planes, and of the summed variable.
     pub(super) fn blocks(
         &self,
         b: &mut KernelBuilder<'_, '_>,
@@ -20,55 +63,58 @@ impl Contraction {
     ) -> Vec<Stmt> {
         let zero = IntExpr::constant(0);
         let extents: Vec<IntExpr> = self.lanes.iter().map(|v| extent_of(body, *v)).collect();
-        let all = extents.iter().fold(IntExpr::constant(1), |n, e| n * e.clone());
+        let ends = self.lanes.iter().map(|v| end_of(b, body, *v));
+        let all = ends.fold(IntExpr::constant(1), |n, e| n * e);
         let Some(copy) = &self.blocks else {
-            let place = Pass { summed: None, order: Order::First, origin: zero.clone() };
-            return self.columns(b, body, at, &all, &place);
+            let (summed, origin) = (None, zero);
+            let pass = Pass { summed, order: Order::First, origin, plane: None, packed: None };
+            return self.rows(b, body, at, &all, (&pass, None));
         };
         let Some(first) = extents.first() else { return vec![] };
-        let size = IntExpr::constant(copy.lanes);
-        let whole = first.div(&size);
-        let done = whole.clone() * size.clone();
-        let count = ceil_of(first, copy.lanes);
-        if whole.as_constant() == Some(0) || count.as_constant() == Some(1) {
-            return self.block(b, body, at, (&zero, first));
-        }
-        let chunk = b.kernel.fresh_var("block");
-        let lo = IntExpr::from(chunk) * size.clone();
-        let main = self.block(b, body, at, (&lo, &size));
-        if done == *first {
-            return vec![serial(chunk, zero, count, main)];
-        }
-        // Known extents: by its number it is seen to lie behind the others.
-        let from = if whole.as_constant().is_some() { &lo } else { &done };
-        let last = self.block(b, body, at, (from, &(first - &done)));
-        let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
-        vec![serial(chunk, zero, count, vec![Stmt::If { condition, then: main, otherwise: last }])]
+        let Some((v, n)) = copy.plane else {
+            return chunks(b, first, copy.lanes, &mut |b, (lo, here)| {
+                self.block(b, body, at, Piece { lanes: (lo, here), plane: None })
+            });
+        };
+        chunks(b, &extent_of(body, v), n, &mut |b, plane| {
+            chunks(b, first, copy.lanes, &mut |b, lanes| {
+                self.block(b, body, at, Piece { lanes, plane: Some(plane) })
+            })
+        })
     }
 
     /// A block of lanes, by blocks of the summed variable.
-    pub(super) fn block(
+    fn block(
         &self,
         b: &mut KernelBuilder<'_, '_>,
         body: &Body,
         at: &Positions,
-        (lo, here): (&IntExpr, &IntExpr),
+        piece: Piece<'_>,
     ) -> Vec<Stmt> {
         let Some(copy) = &self.blocks else { return vec![] };
+        let (lo, here) = piece.lanes;
         let inner = self.lanes.iter().skip(1).map(|v| extent_of(body, *v));
         let inner = inner.fold(IntExpr::constant(1), |n, e| n * e);
         let (width, origin) = (here.clone() * inner.clone(), lo.clone() * inner);
+        // Tiles need not go as far as the copy, which other blocks of rows may share.
+        let end = match self.lanes.as_slice() {
+            [v] if *lo == IntExpr::default() && *here == extent_of(body, *v) => b.ends.get(v),
+            _ => None,
+        };
+        let width = end.cloned().unwrap_or(width);
         let mut out: Vec<Stmt> = copy.buffer.map(Stmt::Alloc).into_iter().collect();
-        out.extend(self.result.map(Stmt::Alloc));
         let part =
             |b: &mut KernelBuilder<'_, '_>, from: &IntExpr, count: &IntExpr, order: Order| {
-                let mut stmts = self.fill_copy(b, body, at, copy, ((from, count), (lo, here)));
+                let mut stmts = self.fill_copy(b, body, at, copy, ((from, count), piece));
                 let summed = Some((from.clone(), count.clone()));
-                let place = Pass { summed, order, origin: origin.clone() };
-                stmts.extend(self.columns(b, body, at, &width, &place));
+                let origin = origin.clone();
+                let pass = Pass { summed, order, origin, plane: None, packed: None };
+                stmts.extend(over_spatial(b, body, &self.shared, &mut |b, shared| {
+                    self.rows(b, body, &joined(at, shared), &width, (&pass, piece.plane))
+                }));
                 stmts
             };
-        let extent = extent_of(body, copy.summed);
+        let extent = end_of(b, body, copy.summed);
         let step = copy.block.map_or_else(|| extent.clone(), IntExpr::constant);
         let whole = copy.block.map_or(IntExpr::constant(1), |n| extent.div(&IntExpr::constant(n)));
         let done = whole.clone() * step.clone();
@@ -89,202 +135,100 @@ impl Contraction {
             };
             out.extend(part(b, &done, &(&extent - &done), order));
         }
-        if let Some(result) = self.result {
-            out.extend(self.write_block(b, body, at, result, (lo, here)));
-        }
         out
     }
 
-    /// The loops that fill the copy of a block.
-    pub(super) fn fill_copy(
-        &self,
-        b: &mut KernelBuilder<'_, '_>,
-        body: &Body,
-        at: &Positions,
-        copy: &Blocks,
-        ((from, count), (lo, here)): ((&IntExpr, &IntExpr), (&IntExpr, &IntExpr)),
-    ) -> Vec<Stmt> {
-        let (Some(moving), Some(buffer)) = (&self.moving, copy.buffer) else { return vec![] };
-        let mut vars = Vec::new();
-        let mut subscripts = Vec::new();
-        let mut place: Vec<(VarId, IntExpr)> = Vec::new();
-        for v in self.summed.iter().filter(|v| mentions(moving, **v)) {
-            let x = b.kernel.fresh_var(&name_of(b, *v));
-            let (extent, value) = if *v == copy.summed {
-                (count.clone(), from + &IntExpr::from(x))
-            } else {
-                (extent_of(body, *v), x.into())
-            };
-            vars.push((x, extent));
-            subscripts.push(IntExpr::from(x));
-            place.push((*v, value));
-        }
-        let mut position = IntExpr::constant(0);
-        for (k, v) in self.lanes.iter().enumerate() {
-            let x = b.kernel.fresh_var(&name_of(b, *v));
-            let (extent, value) = if k == 0 {
-                (here.clone(), lo + &IntExpr::from(x))
-            } else {
-                (extent_of(body, *v), x.into())
-            };
-            position = position * extent_of(body, *v) + IntExpr::from(x);
-            vars.push((x, extent));
-            place.push((*v, value));
-        }
-        subscripts.push(position);
-        // What the loops around fix goes through variables of the block.
-        let mut fixed = Fixed::new();
-        let mut outer = |b: &mut KernelBuilder<'_, '_>, value: &IntExpr| {
-            let x = b.kernel.fresh_var("o");
-            fixed.insert(x, value.clone());
-            IntExpr::from(x)
-        };
-        let mut replaced: Vec<(VarId, IntExpr)> = Vec::new();
-        for (v, value) in at.iter().chain(&body.fixed) {
-            if mentions(moving, *v) {
-                let x = outer(b, value);
-                replaced.push((*v, x));
-            }
-        }
-        for (v, value) in place {
-            let value = match vars.iter().find(|(x, _)| value.mentions(*x)) {
-                Some((x, _)) if value != (*x).into() => {
-                    let rest = &value - &IntExpr::from(*x);
-                    outer(b, &rest) + IntExpr::from(*x)
-                }
-                _ => value,
-            };
-            replaced.push((v, value));
-        }
-        let value = moving.substitute(&|s| match s {
-            Symbol::Var(v) => replaced.iter().find(|(x, _)| *x == v).map(|(_, e)| e.clone()),
-            Symbol::Size(_) => None,
-        });
-        let fill = Body {
-            vars,
-            fixed,
-            guard: None,
-            lets: Vec::new(),
-            value,
-            buffer,
-            subscripts: subscripts.into_iter().map(Subscript::Affine).collect(),
-            reducer: None,
-            drop: false,
-            name: "copy".to_owned(),
-        };
-        nest::pointwise_stmts(b, fill, Update::Set)
-    }
-
-    /// The loops that store a finished block.
-    pub(super) fn write_block(
-        &self,
-        b: &mut KernelBuilder<'_, '_>,
-        body: &Body,
-        at: &Positions,
-        result: TensorId,
-        (lo, here): (&IntExpr, &IntExpr),
-    ) -> Vec<Stmt> {
-        let mut vars = Vec::new();
-        let mut fixed = Fixed::new();
-        let mut place: Vec<(VarId, IntExpr)> = Vec::new();
-        let mut row = IntExpr::constant(0);
-        if let Some(r) = self.rows {
-            let x = b.kernel.fresh_var(&name_of(b, r));
-            vars.push((x, extent_of(body, r)));
-            row = x.into();
-            place.push((r, x.into()));
-        }
-        let mut position = IntExpr::constant(0);
-        for (k, v) in self.lanes.iter().enumerate() {
-            let x = b.kernel.fresh_var(&name_of(b, *v));
-            position = position * extent_of(body, *v) + IntExpr::from(x);
-            if k == 0 {
-                let o = b.kernel.fresh_var("o");
-                fixed.insert(o, lo.clone());
-                vars.push((x, here.clone()));
-                place.push((*v, IntExpr::from(o) + IntExpr::from(x)));
-            } else {
-                vars.push((x, extent_of(body, *v)));
-                place.push((*v, x.into()));
-            }
-        }
-        for (v, value) in at.iter().chain(&body.fixed) {
-            let x = b.kernel.fresh_var("o");
-            fixed.insert(x, value.clone());
-            place.push((*v, x.into()));
-        }
-        let replace = |s: Symbol| match s {
-            Symbol::Var(v) => place.iter().find(|(x, _)| *x == v).map(|(_, e)| e.clone()),
-            Symbol::Size(_) => None,
-        };
-        let subscripts =
-            body.subscripts.iter().map(|s| s.rewrite(&|i| i.substitute(&replace), &mut |e| e));
-        let store = Body {
-            vars,
-            fixed,
-            guard: None,
-            lets: Vec::new(),
-            value: Expr::read(result, body.value.dtype(), vec![row, position]),
-            buffer: body.buffer,
-            subscripts: subscripts.collect(),
-            reducer: None,
-            drop: false,
-            name: body.name.clone(),
-        };
-        nest::pointwise_stmts(b, store, Update::Set)
-    }
-
     /// Blocks of rows that stay in the cache while all columns pass, then the rows that are left.
-    pub(super) fn columns(
+    fn rows(
         &self,
         b: &mut KernelBuilder<'_, '_>,
         body: &Body,
         at: &Positions,
         extent: &IntExpr,
-        place: &Pass,
+        (pass, plane): (&Pass, Option<Range<'_>>),
     ) -> Vec<Stmt> {
         let Some(r) = self.rows else {
-            return self.columns_of(b, body, at, extent, (place, &Rows::One));
+            return self.planes(b, body, at, extent, (pass, &Rows::One, plane));
         };
-        let whole = extent_of(body, r).div(&IntExpr::constant(self.tile.rows));
-        let rest = &extent_of(body, r) - &(whole.clone() * IntExpr::constant(self.tile.rows));
-        let summed: i64 = self
-            .summed
-            .iter()
-            .map(|v| match &self.blocks {
-                Some(c) if c.summed == *v => c.block.unwrap_or(NOMINAL),
-                _ => nominal(&extent_of(body, *v)),
-            })
-            .product();
-        let row = summed * body.value.dtype().size() as i64 * self.tile.rows;
-        let most = (CACHE / 3 / row.max(1)).max(1);
-        let tiles = nominal(&whole);
+        let size = IntExpr::constant(self.tile.rows);
+        let whole = extent_of(body, r).div(&size);
+        let rest = &extent_of(body, r) - &(whole.clone() * size);
+        let block = self.rows_block(body, self.packed.is_some());
         let zero = IntExpr::constant(0);
-        if tiles <= most || !self.copies() {
-            let all = Rows::Tiles(zero, whole, rest);
-            return self.columns_of(b, body, at, extent, (place, &all));
-        }
-        let block = dividing(tiles, most, 1);
-        let size = IntExpr::constant(block);
-        let chunk = b.kernel.fresh_var("rows");
-        let lo = IntExpr::from(chunk) * size.clone();
-        let hi = if whole.div(&size) * size.clone() == whole {
-            lo.clone() + size
-        } else {
-            (lo.clone() + size).minimum(&whole)
+        let mut out: Vec<Stmt> = self.packed.map(Stmt::Alloc).into_iter().collect();
+        let Some(block) = block else {
+            let all = Rows::Tiles(zero.clone(), whole.clone(), rest.clone());
+            let (fill, pass) = self.packed_rows(b, body, at, pass, ((&zero, &whole), &rest));
+            out.extend(fill);
+            out.extend(self.planes(b, body, at, extent, (&pass, &all, plane)));
+            return out;
         };
-        let main = Rows::Tiles(lo, hi, zero.clone());
-        let main = self.columns_of(b, body, at, extent, (place, &main));
-        let mut out = vec![serial(chunk, zero, ceil_of(&whole, block), main)];
+        out.extend(chunks(b, &whole, block, &mut |b, (lo, count)| {
+            let tiles = Rows::Tiles(lo.clone(), lo + count, zero.clone());
+            let (mut out, pass) = self.packed_rows(b, body, at, pass, ((lo, count), &zero));
+            out.extend(self.planes(b, body, at, extent, (&pass, &tiles, plane)));
+            out
+        }));
         if rest.as_constant() != Some(0) {
+            let range = (&whole, &zero);
+            let (fill, pass) = self.packed_rows(b, body, at, pass, (range, &rest));
+            out.extend(fill);
             let last = Rows::Tiles(whole.clone(), whole, rest);
-            out.extend(self.columns_of(b, body, at, extent, (place, &last)));
+            out.extend(self.planes(b, body, at, extent, (&pass, &last, plane)));
         }
         out
     }
 
+    /// The loops that pack rows for a pass, and the pass whose tiles read them.
+    fn packed_rows(
+        &self,
+        b: &mut KernelBuilder<'_, '_>,
+        body: &Body,
+        at: &Positions,
+        pass: &Pass,
+        (tiles, rest): (Range<'_>, &IntExpr),
+    ) -> (Vec<Stmt>, Pass) {
+        let stmts = self.fill_rows(b, body, at, pass, (tiles, rest));
+        let packed = self.packed.map(|t| (t, tiles.0.clone()));
+        (stmts, Pass { packed, ..pass.clone() })
+    }
+
+    /// Tiles of rows that a block takes; none if all rows are one block.
+    pub(super) fn rows_block(&self, body: &Body, packed: bool) -> Option<i64> {
+        let summed = volume(self.summed.iter().map(|v| match &self.blocks {
+            Some(c) if c.summed == *v => c.block.unwrap_or(NOMINAL),
+            _ => nominal(&extent_of(body, *v)),
+        }));
+        let row = summed * body.value.dtype().size() as i64 * self.tile.rows;
+        let most = (CACHE / 3 / row.max(1)).max(1);
+        let rows = self.rows.map_or(IntExpr::constant(1), |r| extent_of(body, r));
+        let tiles = nominal(&rows.div(&IntExpr::constant(self.tile.rows)));
+        (tiles > most && (packed || self.copies())).then(|| dividing(tiles, most, 1))
+    }
+
+    /// What is read from each plane of a copy.
+    fn planes(
+        &self,
+        b: &mut KernelBuilder<'_, '_>,
+        body: &Body,
+        at: &Positions,
+        width: &IntExpr,
+        (pass, rows, plane): (&Pass, &Rows, Option<Range<'_>>),
+    ) -> Vec<Stmt> {
+        let plane = self.blocks.as_ref().and_then(|c| c.plane).zip(plane);
+        let Some(((v, _), (lo, here))) = plane else {
+            return self.columns(b, body, at, width, (pass, rows));
+        };
+        let x = b.kernel.fresh_var(&format!("{}_", name_of(b, v)));
+        let mut at = at.clone();
+        at.insert(v, lo + &IntExpr::from(x));
+        let pass = Pass { plane: Some(x.into()), ..pass.clone() };
+        let stmts = self.columns(b, body, &at, width, (&pass, rows));
+        vec![serial(x, IntExpr::constant(0), here.clone(), stmts)]
+    }
+
     /// Columns of tiles over the lanes of a block, the last one cut.
-    pub(super) fn columns_of(
+    fn columns(
         &self,
         b: &mut KernelBuilder<'_, '_>,
         body: &Body,
@@ -324,7 +268,7 @@ impl Contraction {
     }
 
     /// Tiles of rows, the last one lower.
-    pub(super) fn row_tiles(
+    fn row_tiles(
         &self,
         b: &mut KernelBuilder<'_, '_>,
         body: &Body,

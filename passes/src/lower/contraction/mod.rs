@@ -22,6 +22,7 @@
 //! body will do. Which tile is best follows from the extents and from what a core does in a cycle
 //! ([`tile`]).
 
+mod copy;
 mod loops;
 mod tile;
 
@@ -30,6 +31,7 @@ use super::nest::{self, Initial, extent_of, over_spatial};
 use super::pack::{self, Panels};
 use super::reduce::{split_vars, update_of};
 use super::vector::{Motion, motion};
+use std::cmp::Reverse;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Buffer, Scope, Stmt, Update};
 use tcc_ir::scalar::{Expr, Func, Read, Reducer, Subscript};
@@ -37,10 +39,18 @@ use tcc_ir::{TensorId, VarId};
 
 /// Vector registers for accumulators and operands.
 const REGISTERS: i64 = 30;
+/// Cycles a load: a core starts two a cycle, but seldom for long.
+const LOAD: f64 = 0.6;
 /// Cycles a vector from the second cache.
-const STREAM: f64 = 4.5;
+const STREAM: f64 = 2.5;
 /// Bytes of the cache that a core has for itself: what the copy of the lanes' operand may take.
 const CACHE: i64 = 1 << 20;
+/// Bytes of the first cache that an operand may take.
+const FIRST: i64 = 1 << 15;
+/// An operand whose elements are used less often is rather not packed.
+const RARE: i64 = 256;
+/// Values of a variable that a copy holds at a time, so that it is made by whole lines.
+const PLANE: i64 = 16;
 /// Elements of a summed variable that a block takes at most, and lanes.
 const SUMMED: i64 = 256;
 const LANES: i64 = 512;
@@ -59,8 +69,10 @@ struct Contraction {
     lanes: Vec<VarId>,
     /// The variable whose values a tile holds beside each other.
     rows: Option<VarId>,
-    /// Other variables of the target.
+    /// Other variables of the target; those of `shared` run inside of a block of the copy, because
+    /// the copy does not move with them.
     outer: Vec<VarId>,
+    shared: Vec<VarId>,
     summed: Vec<VarId>,
     /// The body, and the parts of it that do not and do move with the lanes.
     value: Expr,
@@ -71,12 +83,12 @@ struct Contraction {
     initial: Initial,
     /// The fixed part in the order in which tiles read it.
     panels: Option<Panels>,
+    /// The same, made block by block in local memory.
+    packed: Option<TensorId>,
     tile: Tile,
     /// Lanes of a vector.
     width: i64,
     blocks: Option<Blocks>,
-    /// The block of the target, rows by lanes, where the lanes are several axes.
-    result: Option<TensorId>,
 }
 
 /// Blocks of lanes and of a summed variable.
@@ -88,6 +100,12 @@ struct Blocks {
     block: Option<i64>,
     /// Values of the first lanes variable that a block takes.
     lanes: i64,
+    /// Another variable of the target, and so many values of it that a copy holds: along it the
+    /// elements of the moving part lie side by side.
+    plane: Option<(VarId, i64)>,
+    /// Lanes of a panel, if the copy has those of a column of tiles side by side,
+    /// `[column, k..., lane]`, and not the whole block's.
+    panel: Option<i64>,
 }
 
 /// Rows and vectors of a tile.
@@ -107,12 +125,14 @@ pub(super) fn ceil_of(extent: &IntExpr, size: i64) -> IntExpr {
     (extent + &IntExpr::constant(size - 1)).div(&IntExpr::constant(size))
 }
 
-/// The tile with the least time for so many rows and lanes: a core starts two multiplications and
-/// two loads a cycle, waits four cycles for a sum, and gets a vector of the lanes' operand from the
-/// second cache in [`STREAM`] cycles.
-pub(super) fn tile(rows: i64, lanes: i64, width: i64) -> Tile {
+/// The tile with the least time for so many rows and lanes: a core starts two multiplications a
+/// cycle and a load every [`LOAD`] cycles, waits four cycles for a sum, and gets a vector of the
+/// lanes' operand from the
+/// second cache in [`STREAM`] cycles, if the summed variables are too long for the first one.
+pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
     let mut best = (f64::INFINITY, Tile { rows: 1, vectors: 1 });
     for vectors in 1..=6 {
+        let near = vectors * 64 * summed.min(SUMMED) <= FIRST;
         for most in 1..=REGISTERS {
             if most * vectors + vectors + 1 > REGISTERS {
                 continue;
@@ -121,8 +141,9 @@ pub(super) fn tile(rows: i64, lanes: i64, width: i64) -> Tile {
             let high = ceil(rows.max(1), tiles);
             let columns = ceil(lanes.max(1), width * vectors);
             let fused = 0.5 * (high * vectors) as f64;
-            let loads = 0.5 * (high + vectors) as f64;
-            let work = fused.max(loads).max(4.0).max(STREAM * vectors as f64);
+            let loads = LOAD * (high + vectors) as f64;
+            let stream = if near { 0.0 } else { STREAM * vectors as f64 };
+            let work = fused.max(loads).max(4.0).max(stream);
             let time = (tiles * columns) as f64 * (work + 0.01 * (high + vectors) as f64);
             if time < best.0 {
                 best = (time, Tile { rows: high, vectors });
@@ -145,6 +166,11 @@ pub(super) fn dividing(extent: i64, most: i64, step: i64) -> i64 {
     exact.unwrap_or(even).min(ceil(extent, step) * step)
 }
 
+/// The product of extents, as a number that estimates can go on with.
+pub(super) fn volume(extents: impl Iterator<Item = i64>) -> i64 {
+    extents.fold(1, i64::saturating_mul).min(1 << 28)
+}
+
 fn nominal(e: &IntExpr) -> i64 {
     e.as_constant().unwrap_or(NOMINAL).max(1)
 }
@@ -158,47 +184,36 @@ pub(super) fn contraction(
 ) -> Option<Vec<Stmt>> {
     let body = &with_lets(body)?;
     let mut c = recognize(b, body, reducer, initial)?;
-    let size = body.value.dtype().size() as i64;
-    let rows = c.rows.map_or(1, |r| nominal(&extent_of(body, r)));
     let [last] = c.lanes.as_slice() else { return None };
     let last = *last;
-    let summed: i64 = c.summed.iter().map(|v| nominal(&extent_of(body, *v))).product();
-    let lanes = nominal(&extent_of(body, last));
-    let shared = c.rows.is_some_and(|r| c.moving.as_ref().is_some_and(|m| !mentions(m, r)));
-    let first = tile(rows, lanes, c.width);
-    let uses = if shared { ceil(rows, first.rows) } else { 1 };
+    let extent = |v: &VarId| nominal(&extent_of(body, *v));
+    let rows = c.rows.map_or(1, |r| extent(&r));
+    let summed = volume(c.summed.iter().map(extent));
+    let still = |v: &VarId| c.moving.as_ref().is_some_and(|m| !mentions(m, *v));
+    let shared = c.rows.is_some_and(|r| still(&r));
+    let again = volume(c.outer.iter().filter(|v| still(v)).map(extent));
+    let wanted = c.wants_copy(body, last, (summed, if shared { rows } else { 1 }, again));
     let unit = moves_by_one(&c.value, last);
-    let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
-    let far = lanes * size >= 1024 && summed >= 32 && c.summed.iter().chain([&last]).all(known);
-    // Lanes that leave much of their vectors empty.
-    let sparse = 10 * lanes < 9 * ceil(lanes, c.width) * c.width;
-    let wanted = !unit || (uses >= 3 && (far || sparse && summed >= 32));
     if wanted && shared && rows >= 2 {
         c.merge_lanes(b, body);
     } else if !unit {
         return None;
     }
-    let lanes: i64 = c.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product();
-    c.tile = tile(rows, lanes, c.width);
+    let lanes = volume(c.lanes.iter().map(extent));
+    c.tile = tile(rows, lanes, c.width, summed);
     if !shared {
         // Rows only keep the core busy: few are enough.
         c.tile.rows = c.tile.rows.min(4);
         c.tile.vectors = c.tile.vectors.min(if c.tile.rows > 1 { 2 } else { 4 });
     }
-    if wanted {
-        let copy = c.plan_copy(b, body)?;
-        if c.lanes.len() > 1 {
-            let rows = c.rows.map_or(IntExpr::constant(1), |r| extent_of(body, r));
-            let copied = copy.buffer.and_then(|t| b.kernel.buffers.get(t));
-            let row = copied.and_then(|x| x.shape.last().cloned())?;
-            let (name, dtype) =
-                (b.unused_name(&format!("{}_block", body.name)), body.value.dtype());
-            let shape = vec![rows, row];
-            let buffer = Buffer { name, dtype, shape, scope: Scope::Local };
-            c.result = Some(b.kernel.buffers.push(buffer));
-        }
-        c.blocks = Some(copy);
-    } else if far && lanes * summed * size > CACHE && c.initial == Initial::Unit {
+    if wanted && unit && c.is_dense(b, body) {
+        let summed = c.summed.first().copied()?;
+        let extent = nominal(&extent_of(body, summed));
+        let (block, buffer) = (Some(dividing(extent, SUMMED, 1)), None);
+        c.blocks = Some(Blocks { buffer, summed, block, lanes, plane: None, panel: None });
+    } else if wanted {
+        c.blocks = Some(c.plan_copy(b, body)?);
+    } else if c.exceeds_cache(body, lanes * summed) && c.initial == Initial::Unit {
         c.blocks = c.plan_rows(body);
     }
     c.pack_rows(b, body, lanes);
@@ -233,6 +248,12 @@ fn written_out(e: &Expr, values: &[(TensorId, Expr)]) -> Expr {
 /// True if everything that moves with `v` moves to the next element.
 fn moves_by_one(e: &Expr, v: VarId) -> bool {
     e.reads().iter().all(|r| motion(&r.subscripts, v) != Motion::Other && r.default.is_none())
+}
+
+/// The first axis of what is read that moves with a variable.
+fn axis_of(e: &Expr, v: VarId) -> Option<usize> {
+    let on = |s: &Subscript| s.as_affine().is_some_and(|i| i.mentions(v));
+    e.reads().iter().find_map(|r| r.subscripts.iter().position(on))
 }
 
 /// True if the variable occurs.
@@ -281,6 +302,7 @@ fn recognize(
         lanes: vec![last],
         rows,
         outer,
+        shared: Vec::new(),
         summed,
         value,
         fixed,
@@ -289,10 +311,10 @@ fn recognize(
         reducer,
         initial,
         panels: None,
+        packed: None,
         tile: Tile { rows: 1, vectors: 1 },
         width: i64::from(b.cx.target.vector_bytes) / dtype.size() as i64,
         blocks: None,
-        result: None,
     })
 }
 
@@ -336,7 +358,9 @@ fn sides(
 }
 
 /// The variable that tiles take several values of: one that shares what moves with the lanes, else
-/// any, so that sums run beside each other.
+/// any, so that sums run beside each other. Of several that are long enough, the one whose rows lie
+/// nearest in the target, or whose elements lie side by side, so that they need not be packed,
+/// where each is used a few times only.
 fn rows_of(
     body: &Body,
     spatial: &[VarId],
@@ -349,10 +373,19 @@ fn rows_of(
         fixed.is_some_and(|f| mentions(f, *v)) && moving.is_some_and(|m| !mentions(m, *v))
     };
     let candidates = || spatial.iter().rev().copied().filter(long);
+    let extent = |v: VarId| nominal(&extent_of(body, v));
+    let rare = fixed.is_some_and(|f| {
+        let others = spatial.iter().filter(|v| !mentions(f, **v));
+        volume(others.map(|v| extent(*v))) < RARE
+    });
+    let worth = |v: VarId| {
+        let reads = fixed.map(Expr::reads).unwrap_or_default();
+        let beside = reads.iter().all(|r| motion(&r.subscripts, v) == Motion::Next);
+        (extent(v).min(12), rare && beside)
+    };
+    // The longest, up to what a tile holds.
     let mut best: Option<VarId> = None;
     for v in candidates().filter(sharing) {
-        // The longest, up to what a tile holds.
-        let worth = |v: VarId| nominal(&extent_of(body, v)).min(12);
         if best.is_none_or(|o| worth(v) > worth(o)) {
             best = Some(v);
         }
@@ -364,6 +397,49 @@ impl Contraction {
     /// True if tiles read a copy of the moving part.
     fn copies(&self) -> bool {
         self.blocks.as_ref().is_some_and(|c| c.buffer.is_some())
+    }
+
+    /// True if tiles had better read a copy of the moving part, of which each element is used by
+    /// `rows` rows in each of `again` iterations of outer loops.
+    fn wants_copy(&self, body: &Body, last: VarId, (summed, rows, again): (i64, i64, i64)) -> bool {
+        let size = body.value.dtype().size() as i64;
+        let lanes = nominal(&extent_of(body, last));
+        let uses = again * ceil(rows, tile(rows, lanes, self.width, summed).rows);
+        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+        let known = self.summed.iter().chain([&last]).all(known);
+        // Rows of the operand that lie in pages of their own, or more than the first cache holds.
+        let far = known && (lanes * size >= 1024 || lanes * summed * size > FIRST);
+        // Lanes that leave much of their vectors empty.
+        let sparse = 10 * lanes < 9 * ceil(lanes, self.width) * self.width;
+        !moves_by_one(&self.value, last) || (uses >= 3 && summed >= 32 && (far || sparse))
+    }
+
+    /// True if the moving part is a matrix whose rows are what the lanes take, so that a block of
+    /// it is a copy already.
+    fn is_dense(&self, b: &KernelBuilder<'_, '_>, body: &Body) -> bool {
+        let (Some(Expr::Read(r)), [v], [k]) =
+            (&self.moving, self.lanes.as_slice(), self.summed.as_slice())
+        else {
+            return false;
+        };
+        let [.., row, column] = r.subscripts.as_slice() else { return false };
+        let is = |s: &Subscript, v: VarId| s.as_affine().and_then(IntExpr::as_var) == Some(v);
+        let width = b.kernel.buffers.get(r.tensor).and_then(|x| x.shape.last());
+        let extent = extent_of(body, *v);
+        let whole =
+            extent.as_constant().is_some_and(|n| n % self.width == 0 && n <= 4 * self.width);
+        is(row, *k) && is(column, *v) && whole && width == Some(&extent)
+    }
+
+    /// True if an operand of so many elements does not stay in a core's cache.
+    fn exceeds_cache(&self, body: &Body, elements: i64) -> bool {
+        let size = body.value.dtype().size() as i64;
+        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+        let last = self.lanes.last().copied();
+        let lanes = last.map_or(1, |v| nominal(&extent_of(body, v)));
+        let summed = volume(self.summed.iter().map(|v| nominal(&extent_of(body, *v))));
+        let long = lanes * size >= 1024 && summed >= 32;
+        long && self.summed.iter().chain(&last).all(known) && elements * size > CACHE
     }
 
     /// Takes the axes before the last one into the lanes too, as far as only the moving part bears
@@ -379,8 +455,8 @@ impl Contraction {
             // The axis that joins must be whole.
             let whole =
                 shape.get(axis).is_some_and(|n| *n == inner) && inner.as_constant().is_some();
-            let small = self.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product::<i64>()
-                < LANES / 2;
+            let small =
+                volume(self.lanes.iter().map(|v| nominal(&extent_of(body, *v)))) < LANES / 2;
             axis -= 1;
             let next = body.subscripts.get(axis).and_then(Subscript::as_affine);
             let Some(v) = next.and_then(IntExpr::as_var) else { return };
@@ -400,21 +476,72 @@ impl Contraction {
     fn plan_rows(&self, body: &Body) -> Option<Blocks> {
         let extent = |v: VarId| nominal(&extent_of(body, v));
         let summed = self.summed.iter().copied().max_by_key(|v| extent(*v))?;
-        let others: i64 = self.summed.iter().map(|v| extent(*v)).product::<i64>() / extent(summed);
+        let others = volume(self.summed.iter().map(|v| extent(*v))) / extent(summed);
         let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
         let step = self.tile.vectors * self.width;
         let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
-        Some(Blocks { buffer: None, summed, block: Some(block), lanes })
+        Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None, panel: None })
+    }
+
+    /// An outer variable that only the moving part bears, with as many of its values as a copy
+    /// holds: one along which elements lie side by side, or one that makes up for few lanes.
+    fn plane_of(&self, body: &Body, moving: &Expr) -> Option<(VarId, i64)> {
+        let beside = |v: &VarId| {
+            let reads = moving.reads();
+            reads.iter().all(|r| motion(&r.subscripts, *v) == Motion::Next)
+        };
+        let alone = |v: &VarId| {
+            mentions(moving, *v) && self.fixed.as_ref().is_none_or(|f| !mentions(f, *v))
+        };
+        let known = |v: &VarId| extent_of(body, *v).as_constant();
+        let candidates = || self.outer.iter().copied().filter(|v| alone(v) && known(v).is_some());
+        if let Some(v) = candidates().find(beside) {
+            let extent = known(&v)?;
+            let whole = extent <= 2 * PLANE;
+            return Some((v, if whole { extent } else { dividing(extent, PLANE, 1) }));
+        }
+        let lanes = volume(self.lanes.iter().map(|v| nominal(&extent_of(body, *v))));
+        let v = candidates().filter(|_| lanes < LANES / 2).max_by_key(|v| known(v))?;
+        let n = dividing(known(&v)?, (LANES / lanes).max(1), 1);
+        (n > 1).then_some((v, n))
+    }
+
+    /// Takes outer variables in the order of the axes of what is copied, so that what one copy
+    /// leaves of a line is there for the next.
+    fn order_outer(&mut self, moving: &Expr) {
+        self.outer.sort_by_key(|v| axis_of(moving, *v));
     }
 
     /// How the moving part is copied.
-    fn plan_copy(&self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Blocks> {
-        let moving = self.moving.as_ref()?;
+    fn plan_copy(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Blocks> {
+        let moving = self.moving.clone()?;
+        let moving = &moving;
+        let plane = self.plane_of(body, moving);
+        self.outer.retain(|v| plane.is_none_or(|(p, _)| p != *v));
+        self.shared = self.outer.iter().copied().filter(|v| !mentions(moving, *v)).collect();
+        self.outer.retain(|v| mentions(moving, *v));
+        self.order_outer(moving);
+        let planes = plane.map_or(1, |(_, n)| n);
         let borne: Vec<VarId> =
             self.summed.iter().copied().filter(|v| mentions(moving, *v)).collect();
         let extent = |v: VarId| nominal(&extent_of(body, v));
-        let summed = borne.iter().copied().max_by_key(|v| extent(*v))?;
-        let others: i64 = borne.iter().filter(|v| **v != summed).map(|v| extent(*v)).product();
+        // The longest; of several, one along which no side's elements lie side by side, and of
+        // which whole runs of the moving part are taken, if that is by far the larger side.
+        let beside = |v: VarId, e: Option<&Expr>| {
+            let reads = e.map(Expr::reads).unwrap_or_default();
+            reads.iter().any(|r| motion(&r.subscripts, v) == Motion::Next)
+        };
+        let elements = |e: Option<&Expr>| -> i64 {
+            let all = body.vars.iter().filter(|(v, _)| e.is_some_and(|e| mentions(e, *v)));
+            volume(all.map(|(_, n)| nominal(n)))
+        };
+        let larger = elements(Some(moving)) > 4 * elements(self.fixed.as_ref());
+        let summed = borne.iter().copied().max_by_key(|v| {
+            let apart = larger || !beside(*v, self.fixed.as_ref());
+            let apart = apart && !beside(*v, Some(moving));
+            (extent(*v), apart, Reverse(axis_of(moving, *v)))
+        })?;
+        let others = volume(borne.iter().filter(|v| **v != summed).map(|v| extent(*v)));
         if borne.iter().any(|v| *v != summed && extent_of(body, *v).as_constant().is_none()) {
             return None;
         }
@@ -422,59 +549,137 @@ impl Contraction {
         let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
         let cut = self.lanes.iter().all(known) && known(&summed);
         let most = (SUMMED / others).max(1);
+        let most =
+            if planes > 1 { most.min((CACHE / 2 / (planes * others * 256)).max(1)) } else { most };
         let block = dividing(extent(summed), most, 1);
         let size = body.value.dtype().size() as i64;
-        let inner: i64 = self.lanes.iter().skip(1).map(|v| extent(*v)).product();
-        let fitting = (CACHE / 2 / (block * others * size)).min(LANES);
+        let inner = volume(self.lanes.iter().skip(1).map(|v| extent(*v)));
+        let fitting = (CACHE / 2 / (block * others * size * planes)).min(4 * LANES);
         let step = self.tile.vectors * self.width;
         let first = extent(*self.lanes.first()?);
         let lanes = if !cut {
             step
+        } else if self.lanes.len() == 1 && first <= fitting {
+            first
         } else if self.lanes.len() == 1 {
             dividing(first, fitting.max(step), step)
         } else {
             // Rows of an image that fill tiles best.
-            let most = (fitting / inner).clamp(1, first);
+            let whole = first * inner <= 2 * fitting;
+            let most = if whole { first } else { (fitting / inner).clamp(1, first) };
             let waste = |n: i64| {
                 let all = ceil(first, n) * ceil(n * inner, step) * step;
                 all as f64 + (first / n) as f64
             };
             (1..=most).min_by(|x, y| waste(*x).total_cmp(&waste(*y))).unwrap_or(1)
         };
-        // An odd number of lines keeps rows of the copy out of each other's way in the cache.
-        let line = 64 / size;
-        let lines = (ceil(lanes * inner, step) + 1) * step / line;
-        let row = (lines | 1) * line;
+        let rows = self.rows.map_or(1, extent);
+        let all = volume(self.summed.iter().map(|v| extent(*v)));
+        self.tile = tile(rows, lanes * inner, self.width, all);
+        let step = self.tile.vectors * self.width;
         let name = b.unused_name(&format!("{}_copy", body.name));
-        let mut shape: Vec<IntExpr> = Vec::new();
-        for v in &borne {
-            let whole = *v != summed || !cut;
-            shape.push(if whole { extent_of(body, *v) } else { IntExpr::constant(block) });
+        let mut shape: Vec<IntExpr> =
+            plane.map(|(_, n)| IntExpr::constant(n)).into_iter().collect();
+        let mut axes: Vec<IntExpr> = borne
+            .iter()
+            .map(|v| if *v != summed || !cut { extent_of(body, *v) } else { block.into() })
+            .collect();
+        // An odd number of lines keeps panels, or rows of the copy, out of each other's way.
+        let panel = (cut && self.lanes.len() == 1).then_some(step);
+        if panel.is_some() {
+            shape.push(ceil(lanes, step).into());
+            if let Some(first) = axes.first_mut() {
+                *first = first.clone() + IntExpr::constant(1);
+            }
+            shape.extend(axes);
+            shape.push(step.into());
+        } else {
+            let line = 64 / size;
+            let lines = (ceil(lanes * inner, step) + 1) * step / line;
+            shape.extend(axes);
+            shape.push(((lines | 1) * line).into());
         }
-        shape.push(IntExpr::constant(row));
         let dtype = moving.dtype();
         let buffer = b.kernel.buffers.push(Buffer { name, dtype, shape, scope: Scope::Local });
-        Some(Blocks { buffer: Some(buffer), summed, block: cut.then_some(block), lanes })
+        Some(Blocks {
+            buffer: Some(buffer),
+            summed,
+            block: cut.then_some(block),
+            lanes,
+            plane,
+            panel,
+        })
     }
 
-    /// Packs the fixed part where a tile would pick its elements from far apart, often.
+    /// Packs the fixed part where a tile would pick its elements from far apart, often: in a
+    /// kernel of its own, or, if that would not stay in the cache, block by block.
     fn pack_rows(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body, lanes: i64) {
         let (Some(r), Some(fixed)) = (self.rows, self.fixed.clone()) else { return };
-        let columns = ceil(lanes, self.tile.vectors * self.width);
-        let longest = self.summed.iter().copied().max_by_key(|v| nominal(&extent_of(body, *v)));
-        let along = longest.is_some_and(|v| {
-            fixed.reads().iter().all(|x| motion(&x.subscripts, v) != Motion::Other)
-        });
-        let plain = matches!(fixed, Expr::Read(_));
-        let often = columns >= 2 && self.tile.rows > 1;
-        // Rows that lie far apart meet in the same sets of the caches.
-        let far = columns >= 8 && along && {
-            let longest = longest.map_or(1, |v| nominal(&extent_of(body, v)));
-            longest * body.value.dtype().size() as i64 >= 2048
+        if !mentions(&fixed, r) || self.tile.rows == 1 {
+            return;
+        }
+        let extent = |v: &VarId| nominal(&extent_of(body, *v));
+        let inner = self.inner_summed(body);
+        let moves = |v: VarId| {
+            let reads = fixed.reads();
+            reads.iter().map(|x| motion(&x.subscripts, v)).collect::<Vec<_>>()
         };
-        if mentions(&fixed, r) && (!plain || !along || far) && often {
+        let along = inner.is_none_or(|v| !moves(v).contains(&Motion::Other));
+        let beside = moves(r).iter().all(|m| *m == Motion::Next);
+        let plain = matches!(fixed, Expr::Read(_));
+        let step = self.tile.vectors * self.width;
+        let here = self.blocks.as_ref().map_or(lanes, |c| {
+            let inner = volume(self.lanes.iter().skip(1).map(extent));
+            c.lanes * inner * c.plane.map_or(1, |(_, n)| n)
+        });
+        // Rows that lie far apart meet in the same sets of the caches.
+        let far = ceil(lanes, step) >= 8 && along && {
+            let row = volume(self.summed.iter().map(extent));
+            row * body.value.dtype().size() as i64 >= 2048
+        };
+        if plain && along && !far {
+            return;
+        }
+        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+        let borne = || body.vars.iter().map(|(v, _)| v).filter(|v| mentions(&fixed, **v));
+        let bytes = volume(borne().map(extent)) * fixed.dtype().size() as i64;
+        let hidden = fixed.reads().iter().any(|x| b.home_of(x.tensor).is_none());
+        if (hidden || bytes > CACHE) && borne().all(known) && here >= 2 * self.width {
+            self.packed = Some(self.rows_buffer(b, body, &fixed));
+            return;
+        }
+        let planes = self.blocks.as_ref().and_then(|c| c.plane).map(|(v, _)| v);
+        let outer = self.outer.iter().copied().chain(planes);
+        let again = volume(outer.filter(|v| !mentions(&fixed, *v)).map(|v| extent(&v)));
+        let columns = ceil(lanes, step);
+        let uses = columns * again;
+        if if beside { uses >= 8 } else { columns >= 2 || uses >= 4 } {
             self.panels = pack::pack(b, body, &fixed, (r, self.tile.rows), "rows");
         }
+    }
+
+    /// The summed variable whose loop is the innermost one.
+    fn inner_summed(&self, body: &Body) -> Option<VarId> {
+        let known = |v: &VarId| extent_of(body, *v).as_constant();
+        let short = |v: &VarId| known(v).is_some_and(|n| n <= UNROLLED);
+        let loops = || self.summed.iter().copied().filter(|v| known(v) != Some(1));
+        loops().rev().find(short).or_else(|| loops().next_back())
+    }
+
+    /// Local memory for the packed rows of a block.
+    fn rows_buffer(&self, b: &mut KernelBuilder<'_, '_>, body: &Body, fixed: &Expr) -> TensorId {
+        let rows = self.rows.map_or(1, |r| nominal(&extent_of(body, r)));
+        let tiles = self.rows_block(body, true).unwrap_or(ceil(rows, self.tile.rows));
+        let block = self.blocks.as_ref().and_then(|c| Some((c.summed, c.block?)));
+        let mut shape = vec![IntExpr::constant(tiles)];
+        shape.extend(self.summed.iter().filter(|v| mentions(fixed, **v)).map(|v| match block {
+            Some((summed, n)) if summed == *v => IntExpr::constant(n),
+            _ => extent_of(body, *v),
+        }));
+        shape.push(IntExpr::constant(self.tile.rows));
+        let name = b.unused_name(&format!("{}_rows", body.name));
+        let buffer = Buffer { name, dtype: fixed.dtype(), shape, scope: Scope::Local };
+        b.kernel.buffers.push(buffer)
     }
 }
 

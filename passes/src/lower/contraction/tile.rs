@@ -1,11 +1,12 @@
 //! One tile: start, sum, store.
 
+use super::loops::end_of;
 use super::{Contraction, UNROLLED, mentions};
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::{Initial, Positions, extent_of, name_of};
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{Block, For, LoopKind, Stmt, Store, Update};
-use tcc_ir::scalar::{Comparison, Expr, Func, Read, Subscript};
+use tcc_ir::scalar::{Comparison, Expr, Func, Subscript};
 use tcc_ir::{TensorId, VarId};
 
 /// A tile that is being built: its loop positions and what limits its rows and lanes.
@@ -24,6 +25,10 @@ pub(super) struct Pass {
     pub(super) order: Order,
     /// Where the lanes of the block begin, as a position among all lanes.
     pub(super) origin: IntExpr,
+    /// Which of the planes of the copy is read.
+    pub(super) plane: Option<IntExpr>,
+    /// Where rows are packed, and the number of the first tile there.
+    pub(super) packed: Option<(TensorId, IntExpr)>,
 }
 
 /// Which of the blocks of the summed variable it is: later ones go on from the target.
@@ -74,16 +79,7 @@ impl Contraction {
             Order::Number(k) => Some(IntExpr::from(*k)),
             Order::After(n) => Some(n.clone()),
         };
-        match earlier.map(|n| (n.as_constant(), n)) {
-            None => out.push(self.over_tile(b, body, p, &none, (acc, Part::Resume))),
-            Some((Some(0), _)) => out.push(self.over_tile(b, body, p, &none, (acc, Part::Clear))),
-            Some((_, n)) => {
-                let condition = Expr::Compare(Comparison::Eq, n, IntExpr::constant(0));
-                let then = vec![self.over_tile(b, body, p, &none, (acc, Part::Clear))];
-                let otherwise = vec![self.over_tile(b, body, p, &none, (acc, Part::Resume))];
-                out.push(Stmt::If { condition, then, otherwise });
-            }
-        }
+        out.push(self.over_tile(b, body, p, &none, (acc, Part::Clear)));
         let mut summed = Positions::new();
         let mut loops = Vec::new();
         for v in &self.summed {
@@ -92,7 +88,7 @@ impl Contraction {
                 .summed
                 .as_ref()
                 .filter(|_| self.blocks.as_ref().is_some_and(|c| c.summed == *v));
-            let extent = block.map_or_else(|| extent_of(body, *v), |(_, n)| n.clone());
+            let extent = block.map_or_else(|| end_of(b, body, *v), |(_, n)| n.clone());
             if extent.as_constant() == Some(1) && block.is_none() {
                 summed.insert(*v, IntExpr::constant(0));
                 continue;
@@ -110,7 +106,17 @@ impl Contraction {
             vec![Stmt::For(For { var: i, lo: IntExpr::constant(0), hi: extent, kind, body: stmts })]
         });
         out.extend(nest);
-        out.push(self.over_tile(b, body, p, &Positions::new(), (acc, Part::Store)));
+        // What earlier blocks left joins at the end: tiles need not wait for it.
+        match earlier.map(|n| (n.as_constant(), n)) {
+            None => out.push(self.over_tile(b, body, p, &none, (acc, Part::Join))),
+            Some((Some(0), _)) => out.push(self.over_tile(b, body, p, &none, (acc, Part::Store))),
+            Some((_, n)) => {
+                let condition = Expr::Compare(Comparison::Eq, n, IntExpr::constant(0));
+                let then = vec![self.over_tile(b, body, p, &none, (acc, Part::Store))];
+                let otherwise = vec![self.over_tile(b, body, p, &none, (acc, Part::Join))];
+                out.push(Stmt::If { condition, then, otherwise });
+            }
+        }
         out
     }
 
@@ -155,38 +161,24 @@ impl Contraction {
         at.extend(self.lane_positions(body, p, lane));
         let own = vec![Subscript::Affine(e.into()), Subscript::Affine(f.into())];
         let mut iters: Vec<(VarId, IntExpr)> = vec![(e, row.into()), (f, lane.into())];
-        let target = matches!(part, Part::Store | Part::Resume);
+        let target = matches!(part, Part::Store | Part::Join);
         let sum = matches!(part, Part::Sum);
-        // The element of the target, or of its block.
-        let (buffer, place) = match self.result {
-            None => (body.buffer, body.subscripts.clone()),
-            Some(result) => {
-                let (x, y) = (b.kernel.fresh_var("m"), b.kernel.fresh_var("n"));
-                iters.push((x, p.rows.start.clone()));
-                iters.push((y, p.lanes.start.clone()));
-                let row = Subscript::Affine(IntExpr::from(x) + IntExpr::from(e));
-                (result, vec![row, Subscript::Affine(IntExpr::from(y) + IntExpr::from(f))])
-            }
-        };
         let store = match part {
             Part::Clear => {
                 let value = Expr::Literal(self.reducer.unit(dtype));
-                Store { buffer: acc, subscripts: own, update: Update::Set, value, drop: false }
-            }
-            Part::Resume => {
-                let (subscripts, default) = (place, None);
-                let old = Read { tensor: buffer, dtype, subscripts, default };
-                let value = Expr::Read(Box::new(old));
                 Store { buffer: acc, subscripts: own, update: Update::Set, value, drop: false }
             }
             Part::Sum => {
                 let value = self.tile_value(b, p, summed, (e, f), &mut iters);
                 Store { buffer: acc, subscripts: own, update: self.update, value, drop: false }
             }
-            Part::Store => Store {
-                buffer,
-                subscripts: place,
-                update: Update::Set,
+            Part::Store | Part::Join => Store {
+                buffer: body.buffer,
+                subscripts: body.subscripts.clone(),
+                update: match part {
+                    Part::Join => Update::Reduce(self.reducer),
+                    _ => Update::Set,
+                },
                 value: Expr::read(acc, dtype, vec![e.into(), f.into()]),
                 drop: false,
             },
@@ -238,13 +230,13 @@ impl Contraction {
         if let Some(r) = self.rows {
             let value = p.rows.start.clone() + IntExpr::from(row);
             // Panels go on past the last row; what moves with the lanes may not.
-            let bare = self.panels.is_none()
+            let bare = self.panels.is_none() && self.packed.is_none()
                 || !self.copies() && self.moving.as_ref().is_none_or(|m| mentions(m, r));
             limit(r, value, &p.rows.limit, target || sum && bare);
         }
         if let Some(v) = self.lanes.last() {
             let value = p.lanes.start.clone() + IntExpr::from(lane);
-            let applies = target && self.result.is_none() || sum && !self.copies();
+            let applies = target || sum && !self.copies();
             limit(*v, value, &p.lanes.limit, applies);
         }
         guard
@@ -265,17 +257,45 @@ impl Contraction {
             iters.push((number, p.rows.panel.clone()));
             replaced.push((fixed.clone(), panels.read(number, e)));
         }
-        let buffer = self.blocks.as_ref().and_then(|c| c.buffer);
-        if let (Some(buffer), Some(moving)) = (buffer, &self.moving) {
-            let mut at = Vec::new();
-            for v in self.summed.iter().filter(|v| mentions(moving, **v)) {
+        type Iters = Vec<(VarId, IntExpr)>;
+        let axes = |b: &mut KernelBuilder<'_, '_>,
+                    iters: &mut Iters,
+                    part: &Expr,
+                    at: &mut Vec<IntExpr>| {
+            for v in self.summed.iter().filter(|v| mentions(part, **v)) {
                 let x = b.kernel.fresh_var("k");
                 iters.push((x, summed.get(v).cloned().unwrap_or_default()));
                 at.push(IntExpr::from(x));
             }
+        };
+        if let (Some((buffer, lo)), Some(fixed)) = (&p.pass.packed, &self.fixed) {
+            let number = b.kernel.fresh_var("p");
+            let mut at = vec![IntExpr::from(number)];
+            axes(b, iters, fixed, &mut at);
+            iters.push((number, p.rows.panel.clone() - lo.clone()));
+            at.push(e.into());
+            replaced.push((fixed.clone(), Expr::read(*buffer, fixed.dtype(), at)));
+        }
+        let buffer = self.blocks.as_ref().and_then(|c| c.buffer);
+        if let (Some(buffer), Some(moving)) = (buffer, &self.moving) {
+            let mut at = Vec::new();
+            if let Some(plane) = &p.pass.plane {
+                let x = b.kernel.fresh_var("p");
+                iters.push((x, plane.clone()));
+                at.push(IntExpr::from(x));
+            }
+            let panel = self.blocks.as_ref().is_some_and(|c| c.panel.is_some());
             let x = b.kernel.fresh_var("s");
-            iters.push((x, p.lanes.start.clone()));
-            at.push(IntExpr::from(x) + IntExpr::from(f));
+            if panel {
+                iters.push((x, p.lanes.panel.clone()));
+                at.push(x.into());
+                axes(b, iters, moving, &mut at);
+                at.push(f.into());
+            } else {
+                iters.push((x, p.lanes.start.clone()));
+                axes(b, iters, moving, &mut at);
+                at.push(IntExpr::from(x) + IntExpr::from(f));
+            }
             replaced.push((moving.clone(), Expr::read(buffer, moving.dtype(), at)));
         }
         self.value.rewrite(&|i| i.clone(), &mut |x| match replaced
@@ -292,8 +312,9 @@ impl Contraction {
 enum Part {
     /// Sets the registers to the unit.
     Clear,
-    /// Loads what earlier blocks left.
-    Resume,
     Sum,
+    /// Sets the target.
     Store,
+    /// Combines with what the target holds.
+    Join,
 }
