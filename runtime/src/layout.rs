@@ -183,7 +183,7 @@ mod tests {
                 _ => unreachable!("constant sizes"),
             };
             for a in 0..12 {
-                assert!(l.offsets[a] % 64 == 0 && end(a) <= l.bytes);
+                assert!(l.offsets[a].is_multiple_of(64) && end(a) <= l.bytes);
                 for b in 0..a {
                     let (x, y) = (&buffers[a], &buffers[b]);
                     let together = x.first <= y.last && y.first <= x.last;

@@ -183,7 +183,7 @@ impl Compilation {
         let program = self.program();
         let value = self.size_values(sizes)?;
         let kernels = program_cost(&self.lowered, program, &value);
-        let values: Vec<i64> = program.sizes.keys().map(value).collect();
+        let values: Vec<i64> = program.sizes.keys().map(&value).collect();
         let temporaries = memory_plan::temporaries(program, &self.lowered.kernels);
         let buffers = link::buffers(program, &temporaries);
         let arena = Layout::new(&buffers, &values, &|_| true)?.bytes;
