@@ -18,22 +18,27 @@
 use crate::graph::Changed;
 use indexmap::IndexMap;
 use tcc_ir::graph::Module;
-use tcc_ir::kernel::{Block, Kernel, Stmt, nameless, visit_stmts};
+use tcc_ir::kernel::{Block, Buffer, Kernel, Stmt, nameless, visit_stmts};
 use tcc_ir::scalar::{Expr, Func, Subscript};
 
 /// Drops kernels that are equal to an earlier one but for names, and calls that one.
 pub fn share_kernels(module: &mut Module) -> Changed {
+    let called =
+        |name: &String| module.programs.values().any(|p| p.calls.iter().any(|c| c.kernel == *name));
+    let free = |(name, k): &(&String, &Kernel)| {
+        called(name) && !module.schedules.contains_key(*name) && !can_fail(k)
+    };
+    let candidates: Vec<(&String, &Kernel)> = module.kernels.iter().filter(free).collect();
     let mut forms: Vec<(&str, Kernel)> = Vec::new();
     let mut shared: IndexMap<String, String> = IndexMap::new();
-    for (name, k) in &module.kernels {
-        let called = module.programs.values().any(|p| p.calls.iter().any(|c| c.kernel == *name));
-        if !called || module.schedules.contains_key(name) || can_fail(k) {
+    for (name, k) in &candidates {
+        if !candidates.iter().any(|(other, o)| other != name && is_like(k, o)) {
             continue;
         }
         let form = nameless(k);
         match forms.iter().find(|(_, other)| *other == form) {
             Some((first, _)) => {
-                shared.insert(name.clone(), (*first).to_owned());
+                shared.insert((*name).clone(), (*first).to_owned());
             }
             None => forms.push((name, form)),
         }
@@ -45,6 +50,15 @@ pub fn share_kernels(module: &mut Module) -> Changed {
         }
     }
     Changed(!shared.is_empty())
+}
+
+/// True if two kernels may be equal but for names: they have the same variables and buffers.
+fn is_like(a: &Kernel, b: &Kernel) -> bool {
+    let same =
+        |(x, y): (&Buffer, &Buffer)| x.dtype == y.dtype && x.scope == y.scope && x.shape == y.shape;
+    a.vars.len() == b.vars.len()
+        && a.buffers.len() == b.buffers.len()
+        && a.buffers.values().zip(b.buffers.values()).all(same)
 }
 
 /// True if a call of the kernel can stop with a message.
