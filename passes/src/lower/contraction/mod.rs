@@ -41,6 +41,8 @@ use tcc_ir::{TensorId, VarId};
 const REGISTERS: i64 = 30;
 /// Cycles a load: a core starts two a cycle, but seldom for long.
 const LOAD: f64 = 0.6;
+/// Cycles that a round of the innermost loop takes besides.
+const ROUND: f64 = 0.75;
 /// Cycles a vector from the second cache.
 const STREAM: f64 = 2.5;
 /// Bytes of the cache that a core has for itself: what the copy of the lanes' operand may take.
@@ -127,12 +129,12 @@ pub(super) fn ceil_of(extent: &IntExpr, size: i64) -> IntExpr {
 
 /// The tile with the least time for so many rows and lanes: a core starts two multiplications a
 /// cycle and a load every [`LOAD`] cycles, waits four cycles for a sum, and gets a vector of the
-/// lanes' operand from the
-/// second cache in [`STREAM`] cycles, if the summed variables are too long for the first one.
+/// lanes' operand from the second cache in [`STREAM`] cycles, if the summed variables are too long
+/// for the first one.
 pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
     let mut best = (f64::INFINITY, Tile { rows: 1, vectors: 1 });
     for vectors in 1..=6 {
-        let near = vectors * 64 * summed.min(SUMMED) <= FIRST;
+        let near = vectors * 64 * summed.min(256) <= FIRST;
         for most in 1..=REGISTERS {
             if most * vectors + vectors + 1 > REGISTERS {
                 continue;
@@ -144,7 +146,7 @@ pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
             let loads = LOAD * (high + vectors) as f64;
             let stream = if near { 0.0 } else { STREAM * vectors as f64 };
             let work = fused.max(loads).max(4.0).max(stream);
-            let time = (tiles * columns) as f64 * (work + 0.01 * (high + vectors) as f64);
+            let time = (tiles * columns) as f64 * (work + ROUND + 0.01 * (high + vectors) as f64);
             if time < best.0 {
                 best = (time, Tile { rows: high, vectors });
             }
