@@ -14,3 +14,4 @@ pub mod pass;
 pub mod pipeline;
 pub mod plan;
 pub mod schedule;
+pub mod tune;
