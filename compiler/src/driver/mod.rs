@@ -10,6 +10,7 @@ pub use compilation::{Compilation, Cost, Stage};
 pub(crate) use link::tensor_specs;
 
 use crate::backend::Target;
+use crate::tuner::{self, TunedKernel, TuningDatabase};
 use crate::{Cache, Error, Executable};
 use std::sync::Arc;
 use tcc_ir::diag::{Code, Diagnostic, Diagnostics};
@@ -17,6 +18,7 @@ use tcc_ir::graph::{Checked, DerivedFact, Module, Node, check};
 use tcc_ir::span::Sources;
 use tcc_ir::text::read_module;
 use tcc_passes::pipeline::{self, DEFAULT, Pipeline};
+use tcc_passes::tune::{self, Tuning};
 
 /// Compiles source texts for a target.
 ///
@@ -38,6 +40,7 @@ pub struct Compiler {
     pipeline: Pipeline,
     verify_each: bool,
     cache: Option<Arc<Cache>>,
+    tuning: Option<Arc<TuningDatabase>>,
 }
 
 impl Compiler {
@@ -55,6 +58,7 @@ impl Compiler {
             pipeline,
             verify_each: false,
             cache: None,
+            tuning: None,
         }
     }
 
@@ -105,6 +109,20 @@ impl Compiler {
     #[must_use]
     pub fn cache(mut self, cache: Arc<Cache>) -> Compiler {
         self.cache = Some(cache);
+        self
+    }
+
+    /// Compiles kernels as the records of this database say; without it as passes choose. Code
+    /// follows from the text, the target, the passes and the records.
+    #[must_use]
+    pub fn tuning(mut self, database: Arc<TuningDatabase>) -> Compiler {
+        self.tuning = Some(database);
+        self
+    }
+
+    /// Without a tuning database.
+    pub(crate) fn untuned(mut self) -> Compiler {
+        self.tuning = None;
         self
     }
 
@@ -163,14 +181,45 @@ impl Compiler {
             Ok(checked) => checked,
             Err(diagnostics) => return Err(Error::source(diagnostics, sources)),
         };
-        let lowered = self.run_passes(&checked)?;
+        let (lowered, tuned) = self.run_passes(&checked)?;
         let (target, warnings) = (self.target.clone(), checked.warnings);
-        Ok(Compilation { target, entry, sources, warnings, source: module, lowered })
+        Ok(Compilation { target, entry, sources, warnings, source: module, lowered, tuned })
     }
 
-    fn run_passes(&self, checked: &Checked<'_>) -> Result<Module, Error> {
-        let (pipeline, each) = (&self.pipeline, self.verify_each);
-        pipeline::run(checked, pipeline, &self.target, each, &mut |_| {}).map_err(Error::pass)
+    /// The lowered program, and what the tuning database said about it.
+    fn run_passes(&self, checked: &Checked<'_>) -> Result<(Module, Vec<TunedKernel>), Error> {
+        let run = |tuning: &Tuning| {
+            let (pipeline, each) = (&self.pipeline, self.verify_each);
+            let target = (&self.target, tuning);
+            pipeline::run_tuned(checked, pipeline, target, each, &mut |_| {}).map_err(Error::pass)
+        };
+        let mut lowered = run(&Tuning::default())?;
+        let Some(database) = &self.tuning else { return Ok((lowered, Vec::new())) };
+        let (mut found, mut tuning) = tuner::records(database, &lowered, &self.target);
+        if !tuning.knobs.is_empty() {
+            lowered = run(&tuning)?;
+        }
+        tuner::schedules(&mut found, &lowered, &mut tuning);
+        for (kernel, reason) in tune::apply(&mut lowered, &tuning) {
+            for t in found.iter_mut().filter(|t| t.kernel == kernel) {
+                t.refused = Some(reason.clone());
+            }
+        }
+        Ok((lowered, found))
+    }
+
+    /// The program of a compilation before it is lowered, and the passes from there on.
+    pub(crate) fn before_lowering(&self, c: &Compilation) -> Result<(Module, Pipeline), Error> {
+        let steps = self.pipeline.0.iter();
+        let at = steps.clone().position(|s| s.pass.name == "lower").unwrap_or(0);
+        let (first, rest) = self.pipeline.0.split_at(at);
+        let (first, rest) = (Pipeline(first.to_vec()), Pipeline(rest.to_vec()));
+        let checked = match check(&c.source) {
+            Ok(checked) => checked,
+            Err(diagnostics) => return Err(Error::source(diagnostics, c.sources.clone())),
+        };
+        let graph = pipeline::run(&checked, &first, &self.target, false, &mut |_| {});
+        Ok((graph.map_err(Error::pass)?, rest))
     }
 
     /// The function to compile.
