@@ -14,4 +14,5 @@ pub mod pass;
 pub mod pipeline;
 pub mod plan;
 pub mod schedule;
+pub mod share_kernels;
 pub mod tune;

@@ -7,6 +7,7 @@ use crate::graph::{
 use crate::lower::{LowerOptions, lower};
 use crate::parallelize::parallelize;
 use crate::plan::Strategy;
+use crate::share_kernels::share_kernels;
 use crate::tune::Tuning;
 use indexmap::IndexMap;
 use std::fmt;
@@ -100,6 +101,12 @@ pub const PASSES: &[Pass] = &[
         about: "makes programs and kernels of functions",
         options: &[("strided", &["false", "true"]), ("vectorize", &["true", "false"])],
         run: Run::Lower,
+    },
+    Pass {
+        name: "share_kernels",
+        about: "calls one kernel where several differ in names only",
+        options: &[],
+        run: Run::Kernels(share_kernels),
     },
     Pass {
         name: "parallelize",

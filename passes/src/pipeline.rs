@@ -30,6 +30,7 @@ pub const DEFAULT: &[&str] = &[
     "cse",
     "dce",
     "lower",
+    "share_kernels",
     "parallelize",
 ];
 
@@ -211,9 +212,7 @@ fn apply(
 
 /// Kernels are ready for a back end, and programs call them as they are declared.
 fn verify_kernels(module: &Module) -> Result<(), (Code, String)> {
-    for k in module.kernels.values() {
-        kernel::verify_lowered(k).map_err(|d| findings(&d))?;
-    }
+    kernel::verify_all_lowered(module.kernels.values()).map_err(|d| findings(&d))?;
     for p in module.programs.values() {
         program::verify(p, &module.kernels).map_err(|d| findings(&d))?;
     }

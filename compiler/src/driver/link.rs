@@ -2,15 +2,15 @@
 
 use crate::backend::ObjectCode;
 use cranelift_entity::EntityRef;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use std::collections::HashMap;
 use tcc_abi::{
-    Argument, BufferSpec, CodeImage, Contiguity, DerivedFact, Estimate, EstimateTerm, Image,
+    Argument, BufferSpec, CodeImage, Contiguity, DType, DerivedFact, Estimate, EstimateTerm, Image,
     KernelCode, ParallelNest, Reloc, RelocTarget, SizeExpr, SizeSource, Step, TensorRole,
     TensorSpec,
 };
 use tcc_ir::graph::{Function, FunctionNames, Role, sizes};
-use tcc_ir::int::{IntExpr, display};
+use tcc_ir::int::{IntExpr, SymbolNames, display};
 use tcc_ir::kernel::{self, Kernel, Scope, Scratch, Stmt};
 use tcc_ir::program::{Guard, Program, ProgramNames};
 use tcc_ir::scalar::{Expr, Func};
@@ -27,14 +27,20 @@ pub(crate) fn image(
     code: &ObjectCode,
     target: &Target,
 ) -> Image {
-    let size = |e: &IntExpr| e.to_size_expr(&|s: SizeId| s.index() as u32);
+    let dense = dense_only(program, kernels);
+    let interface = |t: &TensorId| {
+        let b = program.buffers.get(*t);
+        let b = b.unwrap_or_else(|| unreachable!("{t} is a buffer of the program"));
+        let tensor = (b.name.as_str(), b.dtype, b.shape.as_slice(), b.role);
+        spec(tensor, &ProgramNames(program), !dense.contains(t))
+    };
     let mut places: HashMap<TensorId, Argument> = HashMap::new();
     let mut image = Image {
         name: program.name.clone(),
         compiler: env!("CARGO_PKG_VERSION").to_owned(),
         sizes: program.sizes.values().map(|s| s.name.clone()).collect(),
-        sources: sizes::size_sources(f).into_iter().map(|s| source(s, &size)).collect(),
-        facts: program.guards.iter().flat_map(|g| facts(program, g, &size)).collect(),
+        sources: sizes::size_sources(f).into_iter().map(source).collect(),
+        facts: program.guards.iter().flat_map(|g| facts(program, g)).collect(),
         inputs: Vec::new(),
         outputs: Vec::new(),
         buffers: Vec::new(),
@@ -44,11 +50,11 @@ pub(crate) fn image(
     };
     for t in &program.params {
         places.insert(*t, Argument::Input(image.inputs.len() as u32));
-        image.inputs.push(spec(program, kernels, *t, &size));
+        image.inputs.push(interface(t));
     }
     for t in &program.results {
         places.insert(*t, Argument::Output(image.outputs.len() as u32));
-        image.outputs.push(spec(program, kernels, *t, &size));
+        image.outputs.push(interface(t));
     }
     for (t, b) in program.buffers.iter() {
         if let Some(offset) = &b.offset {
@@ -67,7 +73,7 @@ pub(crate) fn image(
                 arguments,
                 scratch: size(&Scratch::of(kernel).bytes),
                 when: contiguity(kernel),
-                parallel: kernel.parallel_nest().map(|n| nest(kernel, &n, target, &size)),
+                parallel: kernel.parallel_nest().map(|n| nest(kernel, &n, target)),
             });
         }
     }
@@ -75,12 +81,7 @@ pub(crate) fn image(
 }
 
 /// The iterations of a kernel that calls may share out, with an estimate of their time.
-fn nest(
-    kernel: &Kernel,
-    nest: &kernel::ParallelNest<'_>,
-    target: &Target,
-    size: &dyn Fn(&IntExpr) -> SizeExpr,
-) -> ParallelNest {
+fn nest(kernel: &Kernel, nest: &kernel::ParallelNest<'_>, target: &Target) -> ParallelNest {
     let term = |(factor, extents): (f64, Vec<IntExpr>)| EstimateTerm {
         factor,
         sizes: extents.iter().map(size).collect(),
@@ -115,7 +116,7 @@ fn contiguity(kernel: &Kernel) -> Vec<Contiguity> {
     out
 }
 
-fn source(s: sizes::SizeSource, size: &dyn Fn(&IntExpr) -> SizeExpr) -> SizeSource {
+fn source(s: sizes::SizeSource) -> SizeSource {
     match s {
         sizes::SizeSource::Argument(s) => SizeSource::Argument { size: s.index() as u32 },
         sizes::SizeSource::Extent { size: s, param, axis, offset, factor } => SizeSource::Extent {
@@ -129,7 +130,7 @@ fn source(s: sizes::SizeSource, size: &dyn Fn(&IntExpr) -> SizeExpr) -> SizeSour
 }
 
 /// A guard as conditions `value >= 0`.
-fn facts(p: &Program, g: &Guard, size: &dyn Fn(&IntExpr) -> SizeExpr) -> Vec<DerivedFact> {
+fn facts(p: &Program, g: &Guard) -> Vec<DerivedFact> {
     let text = g.text(p);
     let conditions = g.fact.comparison.as_nonneg(&g.fact.lhs, &g.fact.rhs);
     conditions
@@ -143,22 +144,32 @@ fn facts(p: &Program, g: &Guard, size: &dyn Fn(&IntExpr) -> SizeExpr) -> Vec<Der
         .collect()
 }
 
-/// The interface of tensors of a function.
+/// The interface of tensors of a function, which take any strides.
 pub(crate) fn tensor_specs(f: &Function, tensors: &[TensorId]) -> Vec<TensorSpec> {
-    let size = |e: &IntExpr| e.to_size_expr(&|s: SizeId| s.index() as u32);
     let names = FunctionNames(f);
-    let one = |t: &TensorId| {
-        let t = f.tensors.get(*t)?;
-        Some(TensorSpec {
-            name: t.name.clone(),
-            dtype: t.dtype,
-            shape: t.shape.iter().map(size).collect(),
-            shape_text: t.shape.iter().map(|e| display(e, &names).to_string()).collect(),
-            role: role(t.role),
-            strided: true,
-        })
-    };
-    tensors.iter().filter_map(one).collect()
+    let tensors = tensors.iter().filter_map(|t| f.tensors.get(*t));
+    tensors.map(|t| spec((&t.name, t.dtype, &t.shape, t.role), &names, true)).collect()
+}
+
+/// The interface of a tensor: name, element type, shape and role.
+fn spec(
+    (name, dtype, shape, tensor_role): (&str, DType, &[IntExpr], Role),
+    names: &dyn SymbolNames,
+    strided: bool,
+) -> TensorSpec {
+    TensorSpec {
+        name: name.to_owned(),
+        dtype,
+        shape: shape.iter().map(size).collect(),
+        shape_text: shape.iter().map(|e| display(e, names).to_string()).collect(),
+        role: role(tensor_role),
+        strided,
+    }
+}
+
+/// A size expression of the runtime, whose sizes have the numbers of the program's.
+fn size(e: &IntExpr) -> SizeExpr {
+    e.to_size_expr(&|s: SizeId| s.index() as u32)
 }
 
 fn role(role: Role) -> TensorRole {
@@ -170,32 +181,21 @@ fn role(role: Role) -> TensorRole {
     }
 }
 
-/// True if every kernel that gets the tensor takes any strides.
-fn takes_strides(p: &Program, kernels: &IndexMap<String, Kernel>, t: TensorId) -> bool {
-    p.calls.iter().all(|c| {
-        let Some(kernel) = kernels.get(&c.kernel) else { return false };
-        let pairs = c.arguments.iter().chain(&c.results).zip(kernel.arguments());
+/// The tensors that some kernel takes only row-major without gaps.
+fn dense_only(p: &Program, kernels: &IndexMap<String, Kernel>) -> IndexSet<TensorId> {
+    let mut out = IndexSet::new();
+    for c in &p.calls {
+        let given = c.arguments.iter().chain(&c.results).copied();
+        let Some(kernel) = kernels.get(&c.kernel) else {
+            out.extend(given);
+            continue;
+        };
         let scope = |b: TensorId| kernel.buffers.get(b).map(|b| b.scope);
-        pairs.filter(|(a, _)| **a == t).all(|(_, b)| scope(b) == Some(Scope::Strided))
-    })
-}
-
-fn spec(
-    p: &Program,
-    kernels: &IndexMap<String, Kernel>,
-    t: TensorId,
-    size: &dyn Fn(&IntExpr) -> SizeExpr,
-) -> TensorSpec {
-    let Some(b) = p.buffers.get(t) else { unreachable!("{t} is a buffer of the program") };
-    let names = ProgramNames(p);
-    TensorSpec {
-        name: b.name.clone(),
-        dtype: b.dtype,
-        shape: b.shape.iter().map(size).collect(),
-        shape_text: b.shape.iter().map(|e| display(e, &names).to_string()).collect(),
-        role: role(b.role),
-        strided: takes_strides(p, kernels, t),
+        let dense =
+            given.zip(kernel.arguments()).filter(|(_, b)| scope(*b) != Some(Scope::Strided));
+        out.extend(dense.map(|(t, _)| t));
     }
+    out
 }
 
 /// Lays the functions out one after the other; addresses inside of the text are resolved later.

@@ -17,8 +17,8 @@ use tcc_ir::diag::{Code, Diagnostic, Diagnostics};
 use tcc_ir::graph::{Checked, DerivedFact, Module, Node, check};
 use tcc_ir::span::Sources;
 use tcc_ir::text::read_module;
-use tcc_passes::pipeline::{self, DEFAULT, Pipeline};
-use tcc_passes::tune::{self, Tuning};
+use tcc_passes::pipeline::{self, DEFAULT, Moment, Pipeline};
+use tcc_passes::tune::Tuning;
 
 /// Compiles source texts for a target.
 ///
@@ -188,24 +188,35 @@ impl Compiler {
 
     /// The lowered program, and what the tuning database said about it.
     fn run_passes(&self, checked: &Checked<'_>) -> Result<(Module, Vec<TunedKernel>), Error> {
-        let run = |tuning: &Tuning| {
+        // What `lower` made is what the database knows.
+        let mut alone = None;
+        let run = |tuning: &Tuning, alone: &mut Option<Module>| {
             let (pipeline, each) = (&self.pipeline, self.verify_each);
             let target = (&self.target, tuning);
-            pipeline::run_tuned(checked, pipeline, target, each, &mut |_| {}).map_err(Error::pass)
+            let mut keep = |m: Moment<'_>| match m {
+                Moment::After(step, _, module) if step.pass.name == "lower" => {
+                    *alone = self.tuning.as_ref().map(|_| module.clone());
+                }
+                Moment::Before(_) | Moment::After(..) => {}
+            };
+            pipeline::run_tuned(checked, pipeline, target, each, &mut keep).map_err(Error::pass)
         };
-        let mut lowered = run(&Tuning::default())?;
+        let lowered = run(&Tuning::default(), &mut alone)?;
         let Some(database) = &self.tuning else { return Ok((lowered, Vec::new())) };
-        let (mut found, mut tuning) = tuner::records(database, &lowered, &self.target);
-        if !tuning.knobs.is_empty() {
-            lowered = run(&tuning)?;
-        }
-        tuner::schedules(&mut found, &lowered, &mut tuning);
-        for (kernel, reason) in tune::apply(&mut lowered, &tuning) {
-            for t in found.iter_mut().filter(|t| t.kernel == kernel) {
-                t.refused = Some(reason.clone());
-            }
-        }
+        let (mut found, tuning) =
+            tuner::knobs(database, alone.as_ref().unwrap_or(&lowered), &self.target);
+        let mut lowered = if tuning.knobs.is_empty() { lowered } else { run(&tuning, &mut None)? };
+        found.extend(tuner::schedule(database, &mut lowered, &self.target));
         Ok((lowered, found))
+    }
+
+    /// What `lower` makes of a program, before other passes.
+    pub(crate) fn lowered_alone(&self, graph: &Module) -> Result<Module, Error> {
+        let steps = self.pipeline.0.iter().filter(|s| s.pass.name == "lower");
+        let lower = Pipeline(steps.cloned().collect());
+        let checked = check(graph).map_err(|d| Error::source(d, Sources::default()))?;
+        let lowered = pipeline::run(&checked, &lower, &self.target, false, &mut |_| {});
+        lowered.map_err(Error::pass)
     }
 
     /// The program of a compilation before it is lowered, and the passes from there on.

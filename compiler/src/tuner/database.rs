@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use tcc_ir::kernel::{Kernel, print_kernel};
+use tcc_ir::kernel::{Kernel, nameless, print_kernel};
 use tcc_ir::target::Target;
 
 /// Bytes of the hexadecimal checksum of a line.
@@ -21,15 +21,17 @@ const LARGEST: u64 = 64 << 20;
 /// What was found for a kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TuningRecord {
-    /// The hash of the kernel as it is lowered by default, and of the target.
+    /// The hash of the kernel that is changed, and of the target.
     pub key: String,
     /// The target.
     pub target: String,
     /// The kernel's name where it was tuned.
     pub kernel: String,
-    /// What the lowering of each definition is told, for example `rows=8`.
-    pub knobs: IndexMap<String, String>,
-    /// The directives for its loops, as the text of a schedule; empty if there are none.
+    /// What the lowering of each definition with knobs is told, in order, for example `rows=8`;
+    /// empty if the record is a schedule.
+    pub knobs: Vec<String>,
+    /// The directives for the kernel's loops, as the text of a schedule; empty if the record is one
+    /// of knobs.
     pub schedule: String,
     /// Nanoseconds of the program without this record.
     pub before_ns: f64,
@@ -45,9 +47,9 @@ impl TuningRecord {
 
     /// What was chosen, in one line.
     pub fn choice(&self) -> String {
-        let knobs = self.knobs.iter().map(|(name, knobs)| format!("{name}: {knobs}"));
+        let knobs = self.knobs.iter().map(String::as_str).filter(|k| !k.is_empty());
         let lines = self.schedule.lines().skip(1).map(str::trim).filter(|l| *l != "}");
-        knobs.chain(lines.map(str::to_owned)).collect::<Vec<_>>().join("; ")
+        knobs.chain(lines).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -101,19 +103,27 @@ impl TuningDatabase {
         self.skipped
     }
 
-    /// The record of a kernel as it is lowered by default.
-    pub(crate) fn find(&self, kernel: &Kernel, target: &Target) -> Option<&TuningRecord> {
-        self.records.get(&TuningDatabase::key(kernel, target))
+    /// The record of this key.
+    pub(crate) fn find(&self, key: &str) -> Option<&TuningRecord> {
+        self.records.get(key)
     }
 
-    /// The key of a kernel, whatever its name, on a target: a hash of its text as it is lowered
-    /// without a database.
-    pub fn key(kernel: &Kernel, target: &Target) -> String {
-        let unnamed = Kernel { name: "kernel".to_owned(), ..kernel.clone() };
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(target.to_string().as_bytes()).update(b"\n");
-        hasher.update(print_kernel(&unnamed).as_bytes());
-        hasher.finalize().to_hex().to_string()
+    /// The key of knobs for a kernel as `lower` makes it without any: the same for kernels that
+    /// differ in names only.
+    pub fn knobs_key(kernel: &Kernel, target: &Target) -> String {
+        let mut kernel = nameless(kernel);
+        for (t, b) in kernel.buffers.iter_mut() {
+            b.name = t.to_string();
+        }
+        for (v, name) in kernel.vars.iter_mut() {
+            *name = v.to_string();
+        }
+        hashed("knobs", &kernel, target)
+    }
+
+    /// The key of a schedule for a kernel, which names its loops.
+    pub fn schedule_key(kernel: &Kernel, target: &Target) -> String {
+        hashed("schedule", kernel, target)
     }
 
     /// Adds a record to the file, which is made if it is not there.
@@ -166,6 +176,13 @@ fn open(path: &Path) -> io::Result<File> {
         std::fs::create_dir_all(folder)?;
     }
     File::options().read(true).append(true).create(true).open(path)
+}
+
+/// A hash of a kernel's text but for the kernel's name.
+fn hashed(what: &str, kernel: &Kernel, target: &Target) -> String {
+    let unnamed = Kernel { name: "kernel".to_owned(), ..kernel.clone() };
+    let text = format!("{what}\n{target}\n{}", print_kernel(&unnamed));
+    blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
 fn checksum(text: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! The tuner: what candidates are measured on, and what is told of them.
 
-use super::TuningError;
 use super::database::{TuningDatabase, TuningRecord};
+use super::{TuningError, tunables};
 use crate::{
     CallOptions, Compilation, Compiler, Cost, Error, Executable, Tensor, TensorRole, TensorView,
     TensorViewMut,
@@ -13,11 +13,10 @@ use std::time::{Duration, Instant};
 use tcc_abi::{DType, Scalar};
 use tcc_ir::SizeId;
 use tcc_ir::graph::{Module, check};
-use tcc_ir::kernel::{Stmt, visit_stmts};
 use tcc_ir::schedule::{Schedule, print_schedule};
 use tcc_passes::cost::{Setting, program_time};
 use tcc_passes::pipeline::{self, Pipeline};
-use tcc_passes::tune::search::{Bench, Outcome, search};
+use tcc_passes::tune::search::{Bench, Outcome, Tunable, search};
 use tcc_passes::tune::{Tuning, apply};
 
 /// Programs of at most so many operations are also interpreted.
@@ -118,7 +117,9 @@ impl Compiler {
     ) -> Result<TuneReport, Error> {
         let untuned = self.clone().untuned();
         let base = untuned.lower(source)?;
-        let kernels = looped(&base);
+        let (graph, rest) = untuned.before_lowering(&base)?;
+        let alone = untuned.lowered_alone(&graph)?;
+        let kernels = tunables(&base.lowered, &alone);
         if kernels.is_empty() {
             return Err(TuningError::NoKernels(base.name().to_owned()).into());
         }
@@ -126,7 +127,7 @@ impl Compiler {
             Error::from(TuningError::Database { path: path.to_owned(), error })
         };
         database.check_writable().map_err(|e| failed(database.path(), e))?;
-        let bench = Subject::new(untuned, source, base, &options)?;
+        let bench = Subject::new(untuned, source, (base, graph, rest, alone), &options)?;
         let started = Instant::now();
         let (times, stored) = (Times::default(), RefCell::new(None));
         let mut first: IndexMap<String, f64> = IndexMap::new();
@@ -141,11 +142,12 @@ impl Compiler {
                 compare: &mut |a, b| bench.compare(a, b),
                 gained: &mut |kernel, tuning, (before, after)| {
                     let before = *first.entry(kernel.to_owned()).or_insert(before);
-                    let record = bench.record(kernel, tuning, (before, after));
-                    if let Err(e) = database.append(record.clone()) {
-                        stored.replace(Some(e.to_string()));
+                    for record in bench.records(&kernels, kernel, tuning, (before, after)) {
+                        if let Err(e) = database.append(record.clone()) {
+                            stored.replace(Some(e.to_string()));
+                        }
+                        (options.gained)(&TuningGain { record, after: started.elapsed() });
                     }
-                    (options.gained)(&TuningGain { record, after: started.elapsed() });
                 },
                 stop: &|| {
                     started.elapsed() >= options.budget || options.stop.load(Ordering::Relaxed)
@@ -153,19 +155,9 @@ impl Compiler {
             },
         );
         let outcome = outcome.map_err(TuningError::Measure)?;
+        let kernels = kernels.into_iter().map(|k| k.kernel).collect();
         bench.report(kernels, outcome, (&times, stored.into_inner()))
     }
-}
-
-/// Kernels with loops, in order.
-fn looped(c: &Compilation) -> Vec<String> {
-    let has_loop = |body: &[Stmt]| {
-        let mut found = false;
-        visit_stmts(body, &mut |s| found |= matches!(s, Stmt::For(_)));
-        found
-    };
-    let kernels = c.lowered.kernels.iter().filter(|(_, k)| has_loop(&k.body));
-    kernels.map(|(name, _)| name.clone()).collect()
 }
 
 #[derive(Default)]
@@ -182,6 +174,8 @@ struct Subject<'a> {
     /// The program before lowering, and the passes from there on.
     graph: Module,
     rest: Pipeline,
+    /// The program as `lower` makes it, before kernels are shared.
+    alone: Module,
     narrow: Vec<String>,
     machine: crate::Machine,
     sizes: Vec<(String, i64)>,
@@ -195,7 +189,7 @@ impl<'a> Subject<'a> {
     fn new(
         compiler: Compiler,
         source: &str,
-        base: Compilation,
+        (base, graph, rest, alone): (Compilation, Module, Pipeline, Module),
         options: &TuneOptions<'a>,
     ) -> Result<Subject<'a>, Error> {
         let executable = Executable::from_compilation(base.clone())?;
@@ -210,7 +204,6 @@ impl<'a> Subject<'a> {
                 return Err(TuningError::Wrong(difference).into());
             }
         }
-        let (graph, rest) = compiler.before_lowering(&base)?;
         let narrow = base.refusals()?.into_iter().map(|(name, _)| name).collect();
         let machine = compiler.measure_machine()?;
         let (inputs, call, interpreted) = (options.inputs, options.call, small);
@@ -219,6 +212,7 @@ impl<'a> Subject<'a> {
             base,
             graph,
             rest,
+            alone,
             narrow,
             machine,
             sizes,
@@ -327,25 +321,38 @@ impl<'a> Subject<'a> {
         Ok(least)
     }
 
-    /// What is stored of a gain.
-    fn record(&self, kernel: &str, tuning: &Tuning, (before, after): (f64, f64)) -> TuningRecord {
+    /// What is stored of a gain: the knobs of a kernel, the schedule of what they make of it.
+    fn records(
+        &self,
+        kernels: &[Tunable],
+        kernel: &str,
+        tuning: &Tuning,
+        (before_ns, after_ns): (f64, f64),
+    ) -> Vec<TuningRecord> {
         let target = self.compiler.target();
-        let default = self.base.lowered.kernels.get(kernel);
-        let own = default.map(tcc_passes::tune::space::definitions).unwrap_or_default();
-        let knobs = tuning.knobs.iter().filter(|(name, _)| own.contains(name));
-        let schedule = tuning.schedules.get(kernel).map_or_else(String::new, |directives| {
-            let directives = directives.clone();
-            print_schedule(&Schedule { kernel: kernel.to_owned(), directives })
+        let record = |key: String, knobs: Vec<String>, schedule: String| {
+            let (target, kernel) = (target.to_string(), kernel.to_owned());
+            TuningRecord { key, target, kernel, knobs, schedule, before_ns, after_ns }
+        };
+        let mut out = Vec::new();
+        let own = kernels.iter().find(|t| t.kernel == kernel);
+        let knobs: Vec<String> = own.map_or(Vec::new(), |t| {
+            let first = t.definitions.iter().map(|names| names.first());
+            first.map(|n| n.map_or_else(String::new, |n| tuning.knobs(n).to_string())).collect()
         });
-        TuningRecord {
-            key: default.map_or_else(String::new, |k| TuningDatabase::key(k, target)),
-            target: target.to_string(),
-            kernel: kernel.to_owned(),
-            knobs: knobs.map(|(name, k)| (name.clone(), k.to_string())).collect(),
-            schedule,
-            before_ns: before,
-            after_ns: after,
+        if let Some(alone) = self.alone.kernels.get(kernel).filter(|_| !knobs.is_empty()) {
+            out.push(record(TuningDatabase::knobs_key(alone, target), knobs, String::new()));
         }
+        let shaped = Tuning { schedules: IndexMap::new(), ..tuning.clone() };
+        let shaped = self.lower(&shaped, &Times::default(), &mut IndexMap::new());
+        if let (Ok(shaped), Some(directives)) = (shaped, tuning.schedules.get(kernel))
+            && let Some(k) = shaped.kernels.get(kernel)
+        {
+            let directives = directives.clone();
+            let text = print_schedule(&Schedule { kernel: kernel.to_owned(), directives });
+            out.push(record(TuningDatabase::schedule_key(k, target), Vec::new(), text));
+        }
+        out
     }
 
     /// What the search did, with the times of the untuned and of the best program in turns.

@@ -6,15 +6,16 @@ mod measure;
 pub use database::{TuningDatabase, TuningRecord};
 pub use measure::{TuneOptions, TuneReport, TuningGain};
 
-use indexmap::IndexMap;
 use std::path::PathBuf;
 use tcc_ir::graph::Module;
-use tcc_ir::kernel::{Kernel, print_kernel};
+use tcc_ir::kernel::{Kernel, Stmt, nameless, print_kernel, visit_stmts};
 use tcc_ir::schedule::Directive;
 use tcc_ir::span::Sources;
 use tcc_ir::target::Target;
 use tcc_ir::text::read_module;
-use tcc_passes::tune::Tuning;
+use tcc_passes::tune::search::Tunable;
+use tcc_passes::tune::space::definitions;
+use tcc_passes::tune::{Knobs, Tuning, apply};
 use thiserror::Error;
 
 /// A kernel for which the tuning database has a record.
@@ -65,9 +66,8 @@ impl TuningError {
     }
 }
 
-/// What the database says about the kernels of a program that was lowered by default. Schedules are
-/// read later, for kernels that the knobs have shaped.
-pub(crate) fn records(
+/// What the database says about the lowering of a program that `lower` has made without it.
+pub(crate) fn knobs(
     database: &TuningDatabase,
     lowered: &Module,
     target: &Target,
@@ -75,31 +75,67 @@ pub(crate) fn records(
     let mut found = Vec::new();
     let mut tuning = Tuning::default();
     for (name, kernel) in &lowered.kernels {
-        let Some(record) = database.find(kernel, target).cloned() else { continue };
-        let knobs: Result<IndexMap<_, _>, String> =
-            record.knobs.iter().map(|(n, text)| Ok((n.clone(), text.parse()?))).collect();
-        let refused = match knobs {
-            Ok(knobs) => {
-                tuning.knobs.extend(knobs);
-                None
-            }
-            Err(reason) => Some(reason),
+        let Some(record) = database.find(&TuningDatabase::knobs_key(kernel, target)) else {
+            continue;
         };
-        found.push(TunedKernel { kernel: name.clone(), record, refused });
+        let parsed: Result<Vec<Knobs>, String> = record.knobs.iter().map(|k| k.parse()).collect();
+        let refused = parsed.as_ref().err().cloned();
+        let all = definitions(kernel).into_iter().zip(parsed.unwrap_or_default());
+        tuning.knobs.extend(all.filter(|(_, k)| *k != Knobs::default()));
+        found.push(TunedKernel { kernel: name.clone(), record: record.clone(), refused });
     }
     (found, tuning)
 }
 
-/// Reads the schedules of records for kernels that the knobs have shaped.
-pub(crate) fn schedules(found: &mut [TunedKernel], lowered: &Module, tuning: &mut Tuning) {
-    for t in found.iter_mut().filter(|t| t.refused.is_none() && !t.record.schedule.is_empty()) {
-        let kernel = lowered.kernels.get(&t.kernel);
-        match kernel.map(|k| directives(k, &t.record)) {
-            Some(Ok(directives)) => drop(tuning.schedules.insert(t.kernel.clone(), directives)),
-            Some(Err(reason)) => t.refused = Some(reason),
-            None => t.refused = Some("its kernel is not made any more".to_owned()),
+/// Applies the schedules that the database has for kernels.
+pub(crate) fn schedule(
+    database: &TuningDatabase,
+    lowered: &mut Module,
+    target: &Target,
+) -> Vec<TunedKernel> {
+    let mut found = Vec::new();
+    let mut tuning = Tuning::default();
+    for (name, kernel) in &lowered.kernels {
+        let Some(record) = database.find(&TuningDatabase::schedule_key(kernel, target)) else {
+            continue;
+        };
+        let refused = match directives(kernel, record) {
+            Ok(directives) => {
+                tuning.schedules.insert(name.clone(), directives);
+                None
+            }
+            Err(reason) => Some(reason),
+        };
+        found.push(TunedKernel { kernel: name.clone(), record: record.clone(), refused });
+    }
+    for (kernel, reason) in apply(lowered, &tuning) {
+        for t in found.iter_mut().filter(|t| t.kernel == kernel) {
+            t.refused = Some(reason.clone());
         }
     }
+    found
+}
+
+/// The kernels of a lowered program to tune: those with loops. `alone` is the program as `lower`
+/// made it, before kernels were shared.
+pub(crate) fn tunables(lowered: &Module, alone: &Module) -> Vec<Tunable> {
+    let has_loop = |body: &[Stmt]| {
+        let mut found = false;
+        visit_stmts(body, &mut |s| found |= matches!(s, Stmt::For(_)));
+        found
+    };
+    let forms: Vec<(Kernel, Vec<String>)> =
+        alone.kernels.values().map(|k| (nameless(k), definitions(k))).collect();
+    let kernels = lowered.kernels.iter().filter(|(_, k)| has_loop(&k.body));
+    kernels
+        .map(|(name, _)| {
+            let own = alone.kernels.get(name).map(nameless);
+            let alike = || forms.iter().filter(|(form, _)| own.as_ref() == Some(form));
+            let count = alike().next().map_or(0, |(_, names)| names.len());
+            let names = |at: usize| alike().filter_map(|(_, n)| n.get(at).cloned()).collect();
+            Tunable { kernel: name.clone(), definitions: (0..count).map(names).collect() }
+        })
+        .collect()
 }
 
 /// The directives of a record, for a kernel of another name, perhaps.

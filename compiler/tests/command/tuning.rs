@@ -41,7 +41,8 @@ fn records_are_used_and_told() {
     let count: usize =
         outcome.out.lines().last().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
     let explained = s.succeeds(&["explain", "mm.tir", "--tuning", "t.log"]);
-    assert_eq!(explained.matches("is tuned").count(), count, "{explained}");
+    assert_eq!(explained.contains("is tuned"), count > 0, "{explained}");
+    assert!(!explained.contains("not as it was recorded"), "{explained}");
     let plain = s.succeeds(&["explain", "mm.tir", "--no-tuning"]);
     assert!(!plain.contains("is tuned"), "{plain}");
     let run = [&["run", "mm.tir"][..], SIZES].concat();

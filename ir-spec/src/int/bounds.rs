@@ -52,18 +52,34 @@ impl Extreme<'_> {
         }
         let mut current = self.without_nested_vars(expr, largest)?;
         while let Some((var, (lo, hi))) = self.first_moving(&current) {
-            let (coefficient, rest) = current.linear_in(var)?;
-            let rising = if self.facts.is_nonneg(&coefficient) {
-                true
-            } else if self.facts.is_nonneg(&-coefficient.clone()) {
-                false
-            } else {
-                return None;
+            let Some((coefficient, rest)) = current.linear_in(var) else {
+                // A bound of another variable brought it along inside of a quotient or the like.
+                let plain = self.without_nested_vars(&current, largest)?;
+                if plain == current {
+                    return None;
+                }
+                current = plain;
+                continue;
             };
+            let rising = self.is_rising(&coefficient)?;
             let at = if rising == largest { hi } else { lo };
             current = coefficient * at + rest;
         }
         Some(current)
+    }
+
+    /// True if a factor is not negative, false if it is not positive.
+    fn is_rising(&self, factor: &IntExpr) -> Option<bool> {
+        let negated = -factor.clone();
+        if self.facts.is_evident(factor) {
+            Some(true)
+        } else if self.facts.is_evident(&negated) {
+            Some(false)
+        } else if self.facts.is_nonneg(factor) {
+            Some(true)
+        } else {
+            self.facts.is_nonneg(&negated).then_some(false)
+        }
     }
 
     /// The extreme of a sum of multiples of variables in ranges that stand still: the usual case,
@@ -110,13 +126,7 @@ impl Extreme<'_> {
             let mut others = m.0.clone();
             let atom = others.remove(at);
             let factor = IntExpr::term(Monomial(others), *c);
-            let rising = if self.facts.is_nonneg(&factor) {
-                true
-            } else if self.facts.is_nonneg(&-factor.clone()) {
-                false
-            } else {
-                return None;
-            };
+            let rising = self.is_rising(&factor)?;
             let extreme = self.of_atom(&atom, rising == largest)?;
             sum = sum + self.without_nested_vars(&(factor * extreme), largest)?;
         }
@@ -220,6 +230,22 @@ mod tests {
         facts.add_nonneg(s(1) - c(2));
         assert_eq!(upper(&row, &range, &facts), Some(s(0) - c(1)));
         assert_eq!(upper(&v(0).modulo(&(s(1) - c(1))), &range, &facts), Some(s(1) - c(2)));
+    }
+
+    #[test]
+    fn bounds_of_bounds() {
+        // Blocks v1 of 16 tiles v0: 16*v1 <= v0 < min(16*v1 + 16, N/13), v1 < (N/13 + 15)/16.
+        let tiles = s(0).div(&c(13));
+        let range = |v: VarId| match v.as_u32() {
+            0 => Some((c(16) * self::v(1), (c(16) * self::v(1) + c(16)).minimum(&tiles) - c(1))),
+            1 => Some((c(0), (tiles.clone() + c(15)).div(&c(16)) - c(1))),
+            _ => None,
+        };
+        let facts = Facts::default();
+        let left = lower(&(s(0) - c(13) * v(0) - c(13)), &range, &facts);
+        let blocks = c(16) * (tiles.clone() + c(15)).div(&c(16));
+        assert_eq!(left, Some(s(0) - c(13) * blocks.minimum(&tiles)));
+        assert!(left.is_some_and(|left| facts.is_nonneg(&left)));
     }
 
     #[test]

@@ -6,21 +6,23 @@
 //! and remainders bring their defining inequalities along. Every size and every iteration variable
 //! is known to be non-negative.
 
-use super::refute::has_counterexample;
-use super::{Atom, IntExpr, Monomial, Symbol, simplex};
-use std::collections::BTreeMap;
+use super::refute::Samples;
+use super::simplex::{Row, System};
+use super::{Atom, IntExpr, Monomial, Symbol};
+use indexmap::IndexSet;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// A set of known facts. Cheap to clone for a nested scope.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     nonneg: Vec<IntExpr>,
+    /// For each fact its atoms, those inside of others too.
+    atoms: Vec<Vec<Atom>>,
 }
 
 /// Proofs that the parts of a quotient, minimum or maximum have a sign may nest this deep.
 const DEPTH: u32 = 3;
-
-/// Answers to goals that came up in a proof, by the depth that was left for them.
-type Memo = BTreeMap<(IntExpr, u32), bool>;
 
 /// A coefficient that may outgrow the arithmetic of a proof.
 const LARGE: u64 = 1 << 20;
@@ -32,6 +34,9 @@ impl Facts {
     /// Adds `expr >= 0`. A tautology or an overflow is dropped.
     pub fn add_nonneg(&mut self, expr: IntExpr) {
         if !expr.is_poisoned() && !has_no_negative_part(&expr) && !self.nonneg.contains(&expr) {
+            let mut atoms = Vec::new();
+            join_nested_atoms(&mut atoms, &expr);
+            self.atoms.push(atoms);
             self.nonneg.push(expr);
         }
     }
@@ -50,6 +55,7 @@ impl Facts {
     /// Drops the facts that were added since there were `count`.
     pub fn forget(&mut self, count: usize) {
         self.nonneg.truncate(count);
+        self.atoms.truncate(count);
     }
 
     /// The facts, each `>= 0`.
@@ -82,9 +88,12 @@ impl Facts {
         if self.is_evident(goal) {
             return true;
         }
-        goal.as_constant().is_none()
-            && !has_counterexample(goal, &self.nonneg)
-            && self.proves(goal, DEPTH, &mut Memo::new())
+        if goal.as_constant().is_some() || goal.is_poisoned() {
+            return false;
+        }
+        Samples::without_counterexample(goal, &self.nonneg).is_some_and(|samples| {
+            Proof { facts: self, samples, answers: HashMap::new() }.proves(goal, DEPTH)
+        })
     }
 
     /// True if `goal >= 0` is plain to see: its terms are not negative, or it is a fact.
@@ -96,82 +105,81 @@ impl Facts {
                     && (has_no_negative_part(goal) || self.is_at_least_a_fact(goal))))
     }
 
+    /// True if the goal is a fact plus a constant that is not negative.
+    fn is_at_least_a_fact(&self, goal: &IntExpr) -> bool {
+        let (varying, constant) = goal.varying_and_constant();
+        self.nonneg.iter().any(|fact| {
+            let (other, least) = fact.varying_and_constant();
+            constant >= least && varying == other
+        })
+    }
+}
+
+/// The search for a proof of one goal.
+struct Proof<'f> {
+    facts: &'f Facts,
+    samples: Samples,
+    /// Answers to goals that came up on the way, by the depth that was left for them.
+    answers: HashMap<(IntExpr, u32), bool>,
+}
+
+impl<'f> Proof<'f> {
     /// As [`Facts::is_nonneg`]; a proof may rest on others, `depth` of them in a row.
-    fn proves(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> bool {
-        if goal.is_poisoned() {
-            return false;
-        }
-        if let Some(c) = goal.as_constant() {
-            return c >= 0;
-        }
-        if has_no_negative_part(goal) || self.is_at_least_a_fact(goal) {
+    fn proves(&mut self, goal: &IntExpr, depth: u32) -> bool {
+        if self.facts.is_evident(goal) {
             return true;
         }
+        if goal.is_poisoned() || goal.as_constant().is_some() || self.samples.refute(goal) {
+            return false;
+        }
         let key = (goal.clone(), depth);
-        if let Some(known) = memo.get(&key) {
+        if let Some(known) = self.answers.get(&key) {
             return *known;
         }
         // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from
         // `16*goal >= -15`; a quotient by more than 16 may be nearer to the next integer.
-        let n = atoms_of(goal).iter().filter_map(divisor).fold(16, i64::max);
+        let mut atoms = Vec::new();
+        join_atoms(&mut atoms, goal);
+        let n = atoms.iter().filter_map(divisor).fold(16, i64::max);
         let relaxed = IntExpr::constant(n) * goal.clone() + IntExpr::constant(n - 1);
         let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
-        let proved = self.combine(relaxed, depth, memo) || self.by_cases(goal, depth, memo);
-        memo.insert(key, proved);
+        let proved = self.combine(relaxed, depth) || self.by_cases(goal, depth);
+        self.answers.insert(key, proved);
         proved
     }
 
     /// True if the goal holds whichever side a minimum or maximum in it is.
-    fn by_cases(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> bool {
+    fn by_cases(&mut self, goal: &IntExpr, depth: u32) -> bool {
         let Some(atom) = goal.first_extremum().filter(|_| depth > 0) else { return false };
         let (Atom::Min(p) | Atom::Max(p)) = &atom else { return false };
-        p.iter().all(|side| self.proves(&goal.with_atom(&atom, side), depth - 1, memo))
+        p.iter().all(|side| self.proves(&goal.with_atom(&atom, side), depth - 1))
     }
 
-    /// True if the goal is a fact plus a constant that is not negative.
-    fn is_at_least_a_fact(&self, goal: &IntExpr) -> bool {
-        let varying = |e: &IntExpr| e.terms().len() - usize::from(e.constant_term() != 0);
-        let same_size = |f: &&IntExpr| varying(f) == varying(goal);
-        let differences = self.nonneg.iter().filter(same_size).map(|f| goal - f);
-        differences.filter_map(|d| d.as_constant()).any(|c| c >= 0)
-    }
-
-    fn combine(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> bool {
-        let generators = self.generators(goal, depth, memo);
-        let mut monomials: Vec<&Monomial> = goal
-            .terms()
-            .iter()
-            .chain(generators.iter().flat_map(|g| g.terms()))
-            .map(|(m, _)| m)
-            .collect();
-        monomials.sort();
-        monomials.dedup();
-        let vector = |e: &IntExpr| -> Vec<i64> {
-            let coefficient =
-                |m: &&Monomial| e.terms().iter().find(|(n, _)| n == *m).map_or(0, |(_, c)| *c);
-            monomials.iter().map(coefficient).collect()
+    fn combine(&mut self, goal: &IntExpr, depth: u32) -> bool {
+        let generators = self.generators(goal, depth);
+        let mut monomials: IndexSet<&Monomial> = IndexSet::new();
+        let target = row(goal, &mut monomials);
+        let mut rows: Vec<Row> = generators.iter().map(|g| row(g, &mut monomials)).collect();
+        let units: Vec<bool> = monomials.iter().map(|m| m.0.iter().all(atom_is_nonneg)).collect();
+        let solve = |rows: &[Row]| {
+            System { target: &target, generators: rows, units: &units }.is_feasible()
         };
-        let mut columns: Vec<Vec<i64>> = generators.iter().map(vector).collect();
-        for (k, m) in monomials.iter().enumerate() {
-            if m.0.iter().all(atom_is_nonneg) {
-                columns.push((0..monomials.len()).map(|j| i64::from(j == k)).collect());
-            }
-        }
-        if simplex::is_combination(&vector(goal), &columns) {
-            return true;
-        }
-        // Large coefficients may have outgrown the arithmetic where they do not matter.
-        let count = columns.len();
-        columns.retain(|c| c.iter().all(|x| x.unsigned_abs() < LARGE));
-        columns.len() < count && simplex::is_combination(&vector(goal), &columns)
+        solve(&rows).unwrap_or_else(|| {
+            // Large coefficients have outgrown the arithmetic, maybe where they do not matter.
+            rows.retain(|r| r.iter().all(|(_, c)| c.unsigned_abs() < LARGE));
+            solve(&rows).unwrap_or(false)
+        })
     }
 
     /// Facts that can matter for the goal: those that share an atom with it, directly or through
     /// others, the defining inequalities of quotients, and products for the goal's nonlinear terms.
-    fn generators(&self, goal: &IntExpr, depth: u32, memo: &mut Memo) -> Vec<IntExpr> {
-        let mut atoms = atoms_of(goal);
-        let mut chosen: Vec<IntExpr> = Vec::new();
-        let mut pending: Vec<&IntExpr> = self.nonneg.iter().collect();
+    fn generators(&mut self, goal: &IntExpr, depth: u32) -> Vec<Cow<'f, IntExpr>> {
+        let mut atoms = Vec::new();
+        join_atoms(&mut atoms, goal);
+        let facts: &'f Facts = self.facts;
+        let mut chosen: Vec<Cow<'f, IntExpr>> = Vec::new();
+        let mut pending: Vec<(&'f IntExpr, &'f Vec<Atom>)> =
+            facts.nonneg.iter().zip(&facts.atoms).collect();
         let mut axioms_done = 0;
         loop {
             let before = (atoms.len(), chosen.len());
@@ -180,16 +188,16 @@ impl Facts {
                 let earlier = atoms.get(..axioms_done - 1).unwrap_or_default();
                 let nested: Vec<IntExpr> =
                     earlier.iter().flat_map(|other| nested_quotients(&atom, other)).collect();
-                for axiom in self.axioms(&atom, depth, memo).into_iter().chain(nested) {
+                for axiom in self.axioms(&atom, depth).into_iter().chain(nested) {
                     join_atoms(&mut atoms, &axiom);
-                    chosen.push(axiom);
+                    chosen.push(Cow::Owned(axiom));
                 }
             }
-            pending.retain(|fact| {
-                let shares = atoms_of(fact).iter().any(|a| is_about(a, &atoms));
+            pending.retain(|(fact, about)| {
+                let shares = about.iter().any(|a| atoms.contains(a));
                 if shares && chosen.len() < MAX_GENERATORS {
                     join_atoms(&mut atoms, fact);
-                    chosen.push((*fact).clone());
+                    chosen.push(Cow::Borrowed(*fact));
                 }
                 !shares
             });
@@ -198,35 +206,46 @@ impl Facts {
             }
         }
         let products = products_for(goal, &chosen);
-        chosen.extend(products);
+        chosen.extend(products.into_iter().map(Cow::Owned));
         chosen.truncate(MAX_GENERATORS);
         chosen
     }
 
     /// What defines a quotient, remainder, minimum or maximum.
-    fn axioms(&self, atom: &Atom, depth: u32, memo: &mut Memo) -> Vec<IntExpr> {
+    fn axioms(&mut self, atom: &Atom, depth: u32) -> Vec<IntExpr> {
         let one = IntExpr::constant(1);
         let mut nonneg = |e: &IntExpr| {
-            if depth > 0 { self.proves(e, depth - 1, memo) } else { has_no_negative_part(e) }
+            if depth > 0 { self.proves(e, depth - 1) } else { has_no_negative_part(e) }
         };
         match atom {
             Atom::Symbol(_) => Vec::new(),
-            Atom::Div(p) | Atom::Mod(p) => {
+            Atom::Div(p) => {
                 let [a, b] = p.as_ref();
-                if !nonneg(&(b - &one)) {
+                let last = b - &one;
+                if !nonneg(&last) {
                     return Vec::new();
                 }
-                let (q, r) = (a.div(b), a.modulo(b));
-                let multiple = b * &q;
-                let below = a.clone().add_unjoined(-multiple.clone()).add_unjoined(-r.clone());
-                let above = multiple.add_unjoined(r.clone()).add_unjoined(-a.clone());
-                let mut out = vec![below, above, r.clone(), b - &r - one.clone()];
+                let q = a.div(b);
+                let rest = a.clone().add_unjoined(-(b * &q));
+                let mut out = vec![last.add_unjoined(-rest.clone()), rest];
                 if nonneg(&(a - b)) {
                     out.push(q - one.clone());
                 } else if nonneg(a) {
                     out.push(q);
                 }
                 out
+            }
+            Atom::Mod(p) => {
+                let [a, b] = p.as_ref();
+                let last = b - &one;
+                if !nonneg(&last) {
+                    return Vec::new();
+                }
+                let (q, r) = (a.div(b), a.modulo(b));
+                let rest = a.clone().add_unjoined(-(b * &q));
+                let below = rest.clone().add_unjoined(-r.clone());
+                let above = r.clone().add_unjoined(-rest);
+                vec![below, above, r.clone(), last - r]
             }
             Atom::Min(p) => {
                 let [a, b] = p.as_ref();
@@ -275,7 +294,7 @@ fn nested_quotients(a: &Atom, b: &Atom) -> Vec<IntExpr> {
 }
 
 /// For each product `x*y` in the goal: every chosen fact that mentions one factor, times the other.
-fn products_for(goal: &IntExpr, chosen: &[IntExpr]) -> Vec<IntExpr> {
+fn products_for(goal: &IntExpr, chosen: &[Cow<'_, IntExpr>]) -> Vec<IntExpr> {
     let mut out = Vec::new();
     for (m, _) in goal.terms().iter().filter(|(m, _)| m.0.len() >= 2) {
         for (k, atom) in m.0.iter().enumerate() {
@@ -285,8 +304,9 @@ fn products_for(goal: &IntExpr, chosen: &[IntExpr]) -> Vec<IntExpr> {
                 continue;
             }
             let factor = IntExpr::term(others, 1);
-            for fact in chosen.iter().filter(|f| atoms_of(f).contains(atom)) {
-                out.push(fact * &factor);
+            let mentions = |f: &IntExpr| f.terms().iter().any(|(m, _)| m.0.contains(atom));
+            for fact in chosen.iter().filter(|f| mentions(f)) {
+                out.push(fact.as_ref() * &factor);
             }
         }
     }
@@ -294,20 +314,21 @@ fn products_for(goal: &IntExpr, chosen: &[IntExpr]) -> Vec<IntExpr> {
     out
 }
 
-fn atoms_of(expr: &IntExpr) -> Vec<Atom> {
-    let mut out = Vec::new();
-    join_atoms(&mut out, expr);
-    out
+/// The coefficients of an expression by the numbers of its monomials.
+fn row<'e>(e: &'e IntExpr, monomials: &mut IndexSet<&'e Monomial>) -> Row {
+    e.terms().iter().map(|(m, c)| (monomials.insert_full(m).0 as u32, *c)).collect()
 }
 
-/// True if the atom is one of these, or a quotient or the like that mentions one.
-fn is_about(atom: &Atom, atoms: &[Atom]) -> bool {
-    let inside = |e: &IntExpr| atoms_of(e).iter().any(|a| is_about(a, atoms));
-    atoms.contains(atom)
-        || match atom {
-            Atom::Symbol(_) => false,
-            Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p) => p.iter().any(inside),
+/// Adds the atoms of an expression and those inside of them.
+fn join_nested_atoms(atoms: &mut Vec<Atom>, expr: &IntExpr) {
+    for atom in expr.terms().iter().flat_map(|(m, _)| m.0.iter()) {
+        if !atoms.contains(atom) {
+            atoms.push(atom.clone());
+            if let Atom::Div(p) | Atom::Mod(p) | Atom::Min(p) | Atom::Max(p) = atom {
+                p.iter().for_each(|e| join_nested_atoms(atoms, e));
+            }
         }
+    }
 }
 
 fn join_atoms(atoms: &mut Vec<Atom>, expr: &IntExpr) {

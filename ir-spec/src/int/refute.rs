@@ -16,15 +16,33 @@ const FREE: i64 = 1000;
 /// Which variables, in the order of the facts, are at their last value.
 const CORNERS: [u32; 4] = [!0, 0, 0x5555_5555, 0xaaaa_aaaa];
 
-/// True if `goal >= 0` does not follow: there are values for which it fails and all facts hold.
-pub(super) fn has_counterexample(goal: &IntExpr, facts: &[IntExpr]) -> bool {
-    let relevant = relevant(goal, facts);
-    SIZES.iter().any(|size| {
-        CORNERS.iter().any(|corner| {
-            let sample = Sample::at(goal, &relevant, *size, *corner);
-            sample.is_some_and(|s| s.value(goal).is_some_and(|v| v < 0))
-        })
-    })
+/// Values for which the facts that have to do with a goal hold, and so does the goal.
+pub(super) struct Samples(Vec<Sample>);
+
+impl Samples {
+    /// `None` if values were found for which the facts hold and `goal >= 0` does not: it does not
+    /// follow.
+    pub(super) fn without_counterexample(goal: &IntExpr, facts: &[IntExpr]) -> Option<Samples> {
+        let relevant = relevant(goal, facts);
+        let mut samples: Vec<Sample> = Vec::new();
+        for size in SIZES {
+            for corner in CORNERS {
+                let Some(sample) = Sample::at(goal, &relevant, size, corner) else { continue };
+                if sample.value(goal).is_some_and(|v| v < 0) {
+                    return None;
+                }
+                if !samples.contains(&sample) {
+                    samples.push(sample);
+                }
+            }
+        }
+        Some(Samples(samples))
+    }
+
+    /// True if one of the values shows that `goal >= 0` does not follow either.
+    pub(super) fn refute(&self, goal: &IntExpr) -> bool {
+        self.0.iter().any(|s| s.value(goal).is_some_and(|v| v < 0))
+    }
 }
 
 /// The facts that share symbols with the goal, directly or through others, in their order.
@@ -54,7 +72,7 @@ fn relevant<'f>(goal: &IntExpr, facts: &'f [IntExpr]) -> Vec<&'f IntExpr> {
 }
 
 /// Values of symbols.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 struct Sample(SmallVec<[(Symbol, i64); 12]>);
 
 impl Sample {
@@ -128,7 +146,7 @@ impl Sample {
 
 #[cfg(test)]
 mod tests {
-    use super::has_counterexample;
+    use super::Samples;
     use crate::int::IntExpr;
     use crate::{SizeId, VarId};
 
@@ -140,6 +158,22 @@ mod tests {
     }
     fn c(k: i64) -> IntExpr {
         IntExpr::constant(k)
+    }
+
+    fn has_counterexample(goal: &IntExpr, facts: &[IntExpr]) -> bool {
+        Samples::without_counterexample(goal, facts).is_none()
+    }
+
+    #[test]
+    fn samples_refute_other_goals() {
+        // i < N and N >= 2: not i + 2 <= N.
+        let facts = [s(0) - c(2), s(0) - c(1) - v(0)];
+        let samples = Samples::without_counterexample(&facts[1], &facts);
+        let samples = samples.expect("a fact follows");
+        assert!(samples.refute(&(s(0) - c(2) - v(0))));
+        assert!(!samples.refute(&(c(2) * s(0) - c(2) - v(0))));
+        // Of another variable they say nothing.
+        assert!(!samples.refute(&-v(7)));
     }
 
     #[test]

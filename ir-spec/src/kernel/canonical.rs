@@ -13,20 +13,34 @@ use indexmap::IndexSet;
 
 /// The same kernel with ids in the order of its text and names that differ.
 pub fn canonical(kernel: &Kernel) -> Kernel {
-    rebuild(kernel, true)
+    rebuild(kernel, Naming::Distinct)
 }
 
 /// The same kernel with ids in the order of its text; names stay.
 pub fn renumbered(kernel: &Kernel) -> Kernel {
-    rebuild(kernel, false)
+    rebuild(kernel, Naming::Kept)
 }
 
-fn rebuild(kernel: &Kernel, rename: bool) -> Kernel {
+/// The same kernel with ids in the order of its text and without names but for those of sizes:
+/// equal for kernels that differ in names only.
+pub fn nameless(kernel: &Kernel) -> Kernel {
+    Kernel { name: String::new(), ..rebuild(kernel, Naming::None) }
+}
+
+/// What becomes of names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    Distinct,
+    Kept,
+    None,
+}
+
+fn rebuild(kernel: &Kernel, naming: Naming) -> Kernel {
     let mut names: IndexSet<String> = kernel.sizes.values().map(|s| s.name.clone()).collect();
     names.extend(super::visible_buffers(kernel).map(|t| name_of(kernel, t)));
     let mut c = Canonical {
         old: kernel,
-        rename,
+        naming,
         buffers: PrimaryMap::new(),
         vars: PrimaryMap::new(),
         tensors: SecondaryMap::with_default(TensorId::reserved_value()),
@@ -79,8 +93,7 @@ fn name_of(kernel: &Kernel, t: TensorId) -> String {
 
 struct Canonical<'a> {
     old: &'a Kernel,
-    /// True if names are made to differ.
-    rename: bool,
+    naming: Naming,
     buffers: PrimaryMap<TensorId, super::Buffer>,
     vars: PrimaryMap<VarId, String>,
     tensors: SecondaryMap<TensorId, TensorId>,
@@ -96,9 +109,12 @@ struct Canonical<'a> {
 impl Canonical<'_> {
     /// The name, or one derived from it, that no one in `taken` or this kernel has.
     fn named(&self, name: &str, taken: &dyn Fn(&str) -> bool) -> String {
+        if self.naming == Naming::None {
+            return String::new();
+        }
         let name = if name.is_empty() { "x" } else { name };
         let free = |n: &str| !taken(n);
-        if !self.rename || free(name) {
+        if self.naming == Naming::Kept || free(name) {
             return name.to_owned();
         }
         let numbered = (1..).map(|k| format!("{name}_{k}"));
@@ -119,6 +135,10 @@ impl Canonical<'_> {
 }
 
 impl Rename for Canonical<'_> {
+    fn block_name(&mut self, name: &str) -> String {
+        if self.naming == Naming::None { String::new() } else { name.to_owned() }
+    }
+
     fn declare_var(&mut self, v: VarId) -> VarId {
         let old = self.old.vars.get(v).map_or("", String::as_str);
         let name = self.named(old, &|n| self.names.contains(n) || self.used.contains(n));

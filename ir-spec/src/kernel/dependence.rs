@@ -63,14 +63,41 @@ pub struct Accesses<'a> {
     inner: Vec<Range>,
     lets: Vec<(VarId, IntExpr)>,
     facts: &'a Facts,
+    /// The buffers to look at.
+    buffers: Vec<TensorId>,
 }
 
 impl<'a> Accesses<'a> {
     /// The accesses of a body; `facts` are about sizes.
     pub fn of(kernel: &Kernel, body: &'a [Stmt], facts: &'a Facts) -> Accesses<'a> {
-        let mut out = Accesses { list: Vec::new(), inner: Vec::new(), lets: Vec::new(), facts };
+        Accesses::collect(kernel, body, facts, kernel.buffers.keys().collect())
+    }
+
+    /// As [`Accesses::of`], but only to buffers that the body writes: the others make no iterations
+    /// depend on each other.
+    pub fn to_written(kernel: &Kernel, body: &'a [Stmt], facts: &'a Facts) -> Accesses<'a> {
+        let mut written = Vec::new();
+        visit_stmts(body, &mut |s| match s {
+            Stmt::Block(b) => written.push(b.store.buffer),
+            Stmt::Intrin(c) => written.extend(c.results().map(|v| v.buffer)),
+            _ => {}
+        });
+        Accesses::collect(kernel, body, facts, written)
+    }
+
+    fn collect(
+        kernel: &Kernel,
+        body: &'a [Stmt],
+        facts: &'a Facts,
+        buffers: Vec<TensorId>,
+    ) -> Accesses<'a> {
+        let (list, inner, lets) = (Vec::new(), Vec::new(), Vec::new());
+        let mut out = Accesses { list, inner, lets, facts, buffers };
         let mut allocated: Vec<TensorId> = Vec::new();
         visit_stmts(body, &mut |s| out.declare(s, &mut allocated));
+        let of_block = |t: TensorId| kernel.buffers.get(t).is_none_or(|b| b.scope == Scope::Let);
+        let outlives = |t: &TensorId| !of_block(*t) && !allocated.contains(t);
+        out.buffers.retain(outlives);
         visit_stmts(body, &mut |s| match s {
             Stmt::Block(b) => out.block(b),
             Stmt::If { condition, .. } => out.reads(None, condition),
@@ -78,11 +105,6 @@ impl<'a> Accesses<'a> {
             Stmt::Intrin(c) => out.call(c),
             Stmt::For(_) | Stmt::Let { .. } | Stmt::Alloc(_) => {}
         });
-        let outlives = |t: TensorId| {
-            let of_block = kernel.buffers.get(t).is_none_or(|b| b.scope == Scope::Let);
-            !of_block && !allocated.contains(&t)
-        };
-        out.list.retain(|a| outlives(a.buffer));
         out
     }
 
@@ -117,8 +139,11 @@ impl<'a> Accesses<'a> {
         for e in b.exprs() {
             self.reads(Some(b), e);
         }
-        let position = self.position(Some(b), &b.store.subscripts);
         let buffer = b.store.buffer;
+        if !self.buffers.contains(&buffer) {
+            return;
+        }
+        let position = self.position(Some(b), &b.store.subscripts);
         let update = match b.store.update {
             Update::Set => None,
             Update::Reduce(r) => Some(r),
@@ -131,6 +156,9 @@ impl<'a> Accesses<'a> {
     fn call(&mut self, c: &'a IntrinsicCall) {
         let first_result = c.params().count();
         for (k, v) in c.views.iter().enumerate() {
+            if !self.buffers.contains(&v.buffer) {
+                continue;
+            }
             self.list.push(Access {
                 block: None,
                 call: Some(c),
@@ -144,7 +172,7 @@ impl<'a> Accesses<'a> {
     }
 
     fn reads(&mut self, block: Option<&'a Block>, e: &Expr) {
-        for r in e.reads() {
+        for r in e.reads().into_iter().filter(|r| self.buffers.contains(&r.tensor)) {
             let position = self.position(block, &r.subscripts);
             let (buffer, covered) = (r.tensor, r.default.is_some());
             let (writes, update) = (false, None);

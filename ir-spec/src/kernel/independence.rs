@@ -80,7 +80,8 @@ pub(super) fn dependences(kernel: &Kernel, f: &For, around: &Around<'_>) -> Vec<
             ));
         }
     }
-    for (t, position) in scope.reads() {
+    let written = |t: TensorId| writes.iter().any(|(u, _)| *u == t);
+    for (t, position) in scope.reads(&written) {
         let mut written = writes.iter().filter(|(u, _)| *u == t);
         if !written.all(|(_, w)| scope.apart(w, &position)) {
             problems.push(format!(
@@ -110,6 +111,9 @@ impl Scope<'_> {
 
     /// The expression over loop variables and sizes alone.
     fn resolve(&self, e: &IntExpr) -> IntExpr {
+        if self.lets.is_empty() {
+            return e.clone();
+        }
         e.substitute(&|s| match s {
             Symbol::Var(v) => self.lets.get(&v).cloned(),
             Symbol::Size(_) => None,
@@ -154,24 +158,24 @@ impl Scope<'_> {
         writes
     }
 
-    /// Positions that iterations read; `None` where a subscript depends on data.
-    fn reads(&self) -> Vec<(TensorId, Vec<Option<IntExpr>>)> {
+    /// Positions that iterations read in some buffers; `None` where a subscript depends on data.
+    fn reads(&self, wanted: &dyn Fn(TensorId) -> bool) -> Vec<(TensorId, Vec<Option<IntExpr>>)> {
         let mut out = Vec::new();
         visit_stmts(&self.f.body, &mut |s| match s {
             Stmt::Block(b) => {
-                for a in reads(b) {
+                for a in reads(b).into_iter().filter(|a| wanted(a.buffer)) {
                     let at = |s: &Subscript| s.as_affine().map(|i| self.over_loops(b, i));
                     out.push((a.buffer, a.subscripts.iter().map(at).collect()));
                 }
             }
             Stmt::If { condition: e, .. } | Stmt::Repeat(Repeat { until: e, .. }) => {
-                for r in e.reads() {
+                for r in e.reads().into_iter().filter(|r| wanted(r.tensor)) {
                     let at = |s: &Subscript| s.as_affine().map(|i| self.resolve(i));
                     out.push((r.tensor, r.subscripts.iter().map(at).collect()));
                 }
             }
             Stmt::Intrin(c) => {
-                for v in &c.views {
+                for v in c.views.iter().filter(|v| wanted(v.buffer)) {
                     let position = v.subscripts.iter().map(|e| Some(self.resolve(e)));
                     out.push((v.buffer, position.collect()));
                 }

@@ -23,14 +23,14 @@ mod scratch;
 pub mod verify;
 
 pub use call::{IntrinsicCall, View};
-pub use canonical::{canonical, canonical_program, renumbered};
+pub use canonical::{canonical, canonical_program, nameless, renumbered};
 pub use names::KernelNames;
 pub use parallel::{ParallelNest, is_fixed};
 pub use print::print_kernel;
 pub(crate) use print::print_meaning;
 pub use rename::Rename;
 pub use scratch::Scratch;
-pub use verify::{verify, verify_lowered};
+pub use verify::{verify, verify_all_lowered, verify_lowered};
 
 use crate::graph::{Fact, Size};
 use crate::int::IntExpr;
@@ -298,17 +298,20 @@ impl Kernel {
         self.params.iter().chain(&self.results).copied()
     }
 
-    /// A variable with a name that no other has.
+    /// A variable with a name that no other has: the stem, or with the least number behind it.
     pub fn fresh_var(&mut self, stem: &str) -> VarId {
-        let mut name = stem.to_owned();
-        let mut k = 0;
-        while self.vars.values().any(|n| *n == name)
-            || self.sizes.values().any(|s| s.name == name)
-            || self.buffers.values().any(|b| b.name == name)
-        {
-            name = format!("{stem}{k}");
-            k += 1;
+        let sizes = self.sizes.values().map(|s| &s.name);
+        let names = self.vars.values().chain(sizes).chain(self.buffers.values().map(|b| &b.name));
+        let mut stem_is_taken = false;
+        let mut numbers: Vec<usize> = Vec::new();
+        for rest in names.filter_map(|n| n.strip_prefix(stem)) {
+            stem_is_taken |= rest.is_empty();
+            numbers.extend(rest.parse::<usize>().ok().filter(|k| rest == k.to_string()));
         }
+        numbers.sort_unstable();
+        numbers.dedup();
+        let unused = numbers.iter().zip(0..).take_while(|(n, k)| *n == k).count();
+        let name = if stem_is_taken { format!("{stem}{unused}") } else { stem.to_owned() };
         self.vars.push(name)
     }
 }

@@ -23,16 +23,29 @@ use tcc_abi::DType;
 
 /// Checks a kernel.
 pub fn verify(kernel: &Kernel) -> Result<(), Diagnostics> {
-    let mut v = Verifier::new(kernel);
-    v.buffers();
-    v.body(&kernel.body);
-    if v.diagnostics.has_errors() { Err(v.diagnostics) } else { Ok(()) }
+    verify_after(kernel, &mut Answers::default())
 }
 
 /// Checks a kernel that a back end is to compile.
 pub fn verify_lowered(kernel: &Kernel) -> Result<(), Diagnostics> {
-    verify(kernel)?;
-    let mut v = Verifier::new(kernel);
+    verify_all_lowered([kernel])
+}
+
+/// Checks kernels that a back end is to compile. What is proved about the sizes alone is proved
+/// once for kernels that declare the same facts.
+pub fn verify_all_lowered<'k>(
+    kernels: impl IntoIterator<Item = &'k Kernel>,
+) -> Result<(), Diagnostics> {
+    let mut answers = Answers::default();
+    for kernel in kernels {
+        verify_after(kernel, &mut answers)?;
+        no_init(kernel)?;
+    }
+    Ok(())
+}
+
+fn no_init(kernel: &Kernel) -> Result<(), Diagnostics> {
+    let mut v = Verifier::new(kernel, Answers::default());
     visit_blocks(&kernel.body, &mut |b| {
         if b.init.is_some() {
             v.error(format!("block `{}` still has an `init`", b.name));
@@ -41,15 +54,43 @@ pub fn verify_lowered(kernel: &Kernel) -> Result<(), Diagnostics> {
     if v.diagnostics.has_errors() { Err(v.diagnostics) } else { Ok(()) }
 }
 
+/// Checks a kernel with the answers of others, and adds to them.
+fn verify_after(kernel: &Kernel, answers: &mut Answers) -> Result<(), Diagnostics> {
+    let mut v = Verifier::new(kernel, std::mem::take(answers));
+    v.buffers();
+    v.body(&kernel.body);
+    *answers = v.answers;
+    if v.diagnostics.has_errors() { Err(v.diagnostics) } else { Ok(()) }
+}
+
+/// What is known of expressions of sizes alone.
+#[derive(Default)]
+struct Answers {
+    /// What is declared of the sizes.
+    declared: Facts,
+    /// Whether that shows that an expression is not negative.
+    nonneg: HashMap<IntExpr, bool>,
+}
+
+impl Answers {
+    fn is_nonneg(&mut self, e: &IntExpr) -> bool {
+        if let Some(known) = self.nonneg.get(e) {
+            return *known;
+        }
+        let shown = self.declared.is_nonneg(e);
+        self.nonneg.insert(e.clone(), shown);
+        shown
+    }
+}
+
 struct Verifier<'a> {
     kernel: &'a Kernel,
     facts: Facts,
-    /// What is declared about the sizes alone.
-    declared: Facts,
-    /// Whether `declared` shows that an expression of sizes is not negative.
-    known: HashMap<IntExpr, bool>,
+    answers: Answers,
     /// Loop variables in scope with their first and last value, bounds over outer variables.
     loops: IndexMap<VarId, (IntExpr, IntExpr)>,
+    /// Ranges that conditions around narrow, the innermost last.
+    narrowed: Vec<(VarId, (IntExpr, IntExpr))>,
     /// Values of `let` variables, over loop variables and sizes.
     lets: IndexMap<VarId, IntExpr>,
     live: Vec<TensorId>,
@@ -59,19 +100,21 @@ struct Verifier<'a> {
 }
 
 impl<'a> Verifier<'a> {
-    fn new(kernel: &'a Kernel) -> Verifier<'a> {
+    fn new(kernel: &'a Kernel, answers: Answers) -> Verifier<'a> {
         let mut facts = Facts::default();
         for f in &kernel.facts {
             for e in f.comparison.as_nonneg(&f.lhs, &f.rhs) {
                 facts.add_nonneg(e);
             }
         }
+        let same = answers.declared.nonneg() == facts.nonneg();
+        let fresh = || Answers { declared: facts.clone(), nonneg: HashMap::new() };
         Verifier {
             kernel,
-            declared: facts.clone(),
-            known: HashMap::new(),
+            answers: if same { answers } else { fresh() },
             facts,
             loops: IndexMap::new(),
+            narrowed: Vec::new(),
             lets: IndexMap::new(),
             live: kernel.arguments().collect(),
             contiguous: Vec::new(),
@@ -149,8 +192,10 @@ impl<'a> Verifier<'a> {
             Stmt::If { condition, then, otherwise } => {
                 self.condition(condition);
                 let (outer, gapless) = (self.facts.count(), self.contiguous.len());
+                let wide = self.narrowed.len();
                 self.assume(condition);
                 self.body(then);
+                self.narrowed.truncate(wide);
                 self.facts.forget(outer);
                 self.contiguous.truncate(gapless);
                 self.body(otherwise);
@@ -181,12 +226,35 @@ impl<'a> Verifier<'a> {
             match conjunct {
                 Expr::Compare(op, a, b) => {
                     let (a, b) = (self.resolve(a), self.resolve(b));
-                    op.as_nonneg(&a, &b).into_iter().for_each(|f| self.facts.add_nonneg(f));
+                    op.as_nonneg(&a, &b).into_iter().for_each(|f| self.know(f));
                 }
                 Expr::Contiguous(t) => self.contiguous.push(*t),
                 _ => {}
             }
         }
+    }
+
+    /// Adds `fact >= 0`. The innermost loop variable that it mentions then has a narrower range,
+    /// which shows most accesses under a condition without a search for a proof.
+    fn know(&mut self, fact: IntExpr) {
+        let mentioned = |v: &VarId| fact.mentions(*v);
+        if let Some(v) = self.loops.keys().rev().copied().find(mentioned)
+            && let Some((c, rest)) = fact.linear_in(v)
+            && let Some((lo, last)) = self.range(v)
+        {
+            match c.as_constant() {
+                Some(-1) => self.narrowed.push((v, (lo, rest))),
+                Some(1) => self.narrowed.push((v, (-rest, last))),
+                _ => {}
+            }
+        }
+        self.facts.add_nonneg(fact);
+    }
+
+    /// The range of a loop variable under the conditions around.
+    fn range(&self, v: VarId) -> Option<(IntExpr, IntExpr)> {
+        let narrowed = self.narrowed.iter().rev().find(|(w, _)| *w == v).map(|(_, range)| range);
+        narrowed.or_else(|| self.loops.get(&v)).cloned()
     }
 
     fn for_loop(&mut self, f: &For) {
@@ -225,31 +293,22 @@ impl<'a> Verifier<'a> {
         self.facts.forget(outer);
     }
 
-    fn ranges(&self) -> impl Fn(VarId) -> Option<(IntExpr, IntExpr)> + '_ {
-        |v| self.loops.get(&v).cloned()
-    }
-
     fn least_is_nonneg(&mut self, e: &IntExpr) -> bool {
-        let least = bounds::lower(e, &self.ranges(), &self.facts);
-        least.is_some_and(|lo| self.is_nonneg(&lo))
+        let narrow = self.narrowed.iter().any(|(v, _)| e.mentions(*v));
+        let least = |range: &dyn Fn(VarId) -> Option<(IntExpr, IntExpr)>| {
+            bounds::lower(e, &range, &self.facts)
+        };
+        let narrow = if narrow { least(&|v| self.range(v)) } else { None };
+        if narrow.is_some_and(|lo| self.is_nonneg(&lo)) {
+            return true;
+        }
+        let wide = bounds::lower(e, &|v| self.loops.get(&v).cloned(), &self.facts);
+        wide.is_some_and(|lo| self.is_nonneg(&lo))
     }
 
     /// As the facts say; what follows from the declared ones alone is shown once.
     fn is_nonneg(&mut self, e: &IntExpr) -> bool {
-        if !e.mentions_vars() {
-            let known = match self.known.get(e) {
-                Some(known) => *known,
-                None => {
-                    let shown = self.declared.is_nonneg(e);
-                    self.known.insert(e.clone(), shown);
-                    shown
-                }
-            };
-            if known {
-                return true;
-            }
-        }
-        self.facts.is_nonneg(e)
+        (!e.mentions_vars() && self.answers.is_nonneg(e)) || self.facts.is_nonneg(e)
     }
 
     fn condition(&mut self, e: &Expr) {
@@ -329,11 +388,11 @@ impl<'a> Verifier<'a> {
                 Symbol::Size(_) => None,
             })
         };
-        let outer = self.facts.count();
+        let (outer, wide) = (self.facts.count(), self.narrowed.len());
         if let Some(g) = &b.guard {
             for conjunct in g.operands(Func::And) {
                 if let Expr::Compare(op, x, y) = conjunct {
-                    op.as_nonneg(&at(x), &at(y)).into_iter().for_each(|f| self.facts.add_nonneg(f));
+                    op.as_nonneg(&at(x), &at(y)).into_iter().for_each(|f| self.know(f));
                 }
             }
         }
@@ -344,6 +403,7 @@ impl<'a> Verifier<'a> {
         }
         self.access(write(b).buffer, write(b).subscripts, false, &at);
         self.live.truncate(live);
+        self.narrowed.truncate(wide);
         self.facts.forget(outer);
     }
 
@@ -440,7 +500,7 @@ impl<'a> Verifier<'a> {
     fn independence(&self, f: &For) -> IndexSet<String> {
         let Some((lo, last)) = self.loops.get(&f.var).cloned() else { return IndexSet::new() };
         let around = [Range { var: f.var, lo, last }];
-        let accesses = Accesses::of(self.kernel, &f.body, &self.declared);
+        let accesses = Accesses::to_written(self.kernel, &f.body, &self.answers.declared);
         let kind = f.kind.name();
         let mut problems = IndexSet::new();
         let is_scatter = |a: &Access<'_>| a.writes && a.position.iter().any(Option::is_none);

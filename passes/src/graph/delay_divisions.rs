@@ -139,8 +139,25 @@ fn quotient_of(f: &Function, pending: &Pending, r: &Read) -> Option<(Expr, Expr,
     let [condition, quotient, other] = args.as_slice() else { return None };
     let zero = matches!(other, Expr::Literal(s) if *s == Reducer::Sum.unit(other.dtype()));
     let (a, b) = pair(quotient).filter(|_| zero)?;
-    let dividend = Expr::select(condition.clone(), a, other.clone());
+    let dividend = if is_zero_without(pending, &a, condition) {
+        a
+    } else {
+        Expr::select(condition.clone(), a, other.clone())
+    };
     Some((dividend, b, Some(condition.clone())))
+}
+
+/// True if a value is an element that its own equation sets to zero where the condition fails.
+fn is_zero_without(pending: &Pending, value: &Expr, condition: &Expr) -> bool {
+    let Expr::Read(r) = value else { return false };
+    let Some([e]) = pending.definitions.get(&r.tensor).map(Vec::as_slice) else { return false };
+    let Expr::Apply(Func::Select, args) = &e.body else { return false };
+    let ([own, _, other], Some(here)) = (args.as_slice(), at_read(pending, r)) else {
+        return false;
+    };
+    let zero = matches!(other, Expr::Literal(s) if *s == Reducer::Sum.unit(other.dtype()));
+    let plain = e.reducer.is_none() && e.guard.is_none() && r.default.is_none();
+    zero && plain && own.substitute(&here) == *condition
 }
 
 /// The values that a producer's variables have where it is read.

@@ -23,6 +23,8 @@ pub(crate) struct KernelBuilder<'c, 'a> {
     pub(crate) body: Vec<Stmt>,
     /// Tensors of a group that live in local memory.
     pub(crate) locals: IndexMap<TensorId, Local>,
+    /// Ends of variables before their extents: what is behind them is not looked at, or adds zero.
+    pub(crate) ends: IndexMap<VarId, IntExpr>,
 }
 
 /// What is in a tensor before its first equation runs.
@@ -76,6 +78,7 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
             used: IndexMap::new(),
             body: Vec::new(),
             locals: IndexMap::new(),
+            ends: IndexMap::new(),
         }
     }
 

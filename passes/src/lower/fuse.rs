@@ -169,6 +169,20 @@ pub(super) fn updates_in_place(
         })
 }
 
+/// The body of an inlined producer where it is read.
+pub(super) fn produced(f: &Function, r: &Read) -> Option<Expr> {
+    let d = f.nodes.iter().flat_map(Node::definitions).find(|d| d.tensor == r.tensor)?;
+    let e = d.equations.first()?;
+    let vars = e.plain_target()?;
+    Some(e.body.substitute(&|s| match s {
+        Symbol::Var(v) => {
+            let axis = vars.iter().position(|x| *x == v)?;
+            r.subscripts.get(axis)?.as_affine().cloned()
+        }
+        Symbol::Size(_) => None,
+    }))
+}
+
 /// What an equation reads from memory, also through inlined producers.
 pub(super) fn memory_reads(
     f: &Function,
@@ -182,23 +196,7 @@ pub(super) fn memory_reads(
             out.push(r);
             continue;
         }
-        let Some(producer) = f
-            .nodes
-            .iter()
-            .flat_map(Node::definitions)
-            .find(|d| d.tensor == r.tensor)
-            .and_then(|d| d.equations.first())
-        else {
-            continue;
-        };
-        let vars = producer.plain_target().unwrap_or_default();
-        let body = producer.body.substitute(&|s| match s {
-            Symbol::Var(v) => {
-                let axis = vars.iter().position(|x| *x == v)?;
-                r.subscripts.get(axis)?.as_affine().cloned()
-            }
-            Symbol::Size(_) => None,
-        });
+        let Some(body) = produced(f, &r) else { continue };
         pending.extend(body.reads().into_iter().cloned());
     }
     out

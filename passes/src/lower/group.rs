@@ -14,9 +14,10 @@
 //! ```
 
 use super::block::{Body, KernelBuilder, Start};
-use super::contraction::{ceil_of, dividing};
+use super::contraction::{ceil_of, dividing, volume};
+use super::needed::{BlockOfRows, Ends};
 use super::nest::{Initial, serial};
-use super::{Fixed, LowerCx, fuse, nest, reduce};
+use super::{Fixed, LowerCx, fuse, needed, nest, reduce};
 use indexmap::IndexMap;
 use tcc_ir::graph::{Definition, Equation, Function, Node, Role};
 use tcc_ir::int::{IntExpr, Symbol};
@@ -105,7 +106,7 @@ fn group_of(cx: &LowerCx<'_>, run: &[&Definition]) -> Option<Group> {
     let size = |t: &TensorId| -> i64 {
         let Some(x) = cx.f.tensors.get(*t) else { return 0 };
         let inner = x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL));
-        let bytes = inner.product::<i64>() * x.dtype.size() as i64;
+        let bytes = volume(inner) * x.dtype.size() as i64;
         if blocked { bytes * rows } else { bytes }
     };
     let bytes: i64 = members.iter().filter(|t| is_local(cx, &members, **t)).map(size).sum();
@@ -113,7 +114,7 @@ fn group_of(cx: &LowerCx<'_>, run: &[&Definition]) -> Option<Group> {
     let longest = run
         .iter()
         .filter_map(|d| cx.f.tensors.get(d.tensor))
-        .map(|x| x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL)).product())
+        .map(|x| volume(x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL))))
         .max()
         .unwrap_or(1i64);
     (local > 0 && bytes <= LOCAL && longest >= 16).then_some(Group { members, shared, blocked })
@@ -218,6 +219,8 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         .iter()
         .map(|(v, n)| if n.as_constant() == Some(1) { IntExpr::default() } else { (*v).into() })
         .collect();
+    let locals: Vec<TensorId> =
+        g.members.iter().copied().filter(|t| is_local(b.cx, &g.members, *t)).collect();
     let stmts = if g.blocked {
         let extent = shape.get(g.shared - 1).cloned().unwrap_or_default();
         let rows = dividing(extent.as_constant().unwrap_or(ROWS), ROWS, 1);
@@ -230,12 +233,18 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         } else {
             IntExpr::from(chunk) * size.clone()
         };
+        let last_row = lo.clone() + size.clone() - IntExpr::constant(1);
+        let axis = at.len();
+        let last_chunk = count.as_constant().unwrap_or(1) - 1;
+        let rows = BlockOfRows { axis, last_row: &last_row, chunk, last_chunk };
+        let ends = needed::ends(b.cx, &definitions, &locals, &rows);
+        let none = Ends::new();
         let stmts = if whole.clone() * size.clone() == extent {
-            members(&mut b, g, &definitions, &at, Some((&lo, &size)))
+            members(&mut b, g, &definitions, &at, Some((&lo, &size)), &ends)
         } else {
-            let main = members(&mut b, g, &definitions, &at, Some((&lo, &size)));
+            let main = members(&mut b, g, &definitions, &at, Some((&lo, &size)), &ends);
             let rest = &extent - &(whole.clone() * size);
-            let last = members(&mut b, g, &definitions, &at, Some((&lo, &rest)));
+            let last = members(&mut b, g, &definitions, &at, Some((&lo, &rest)), &none);
             let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
             vec![Stmt::If { condition, then: main, otherwise: last }]
         };
@@ -244,14 +253,14 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         } else {
             // Threads share the outer loops: if these are few, they had better share the blocks.
             let many = loops.iter().map(|(_, n)| n.as_constant().unwrap_or(NOMINAL));
-            let many = many.product::<i64>() >= MANY;
+            let many = volume(many) >= MANY;
             let (mut before, inner) =
                 if many { hoisted(&b, chunk, stmts) } else { (vec![], stmts) };
             before.push(serial(chunk, IntExpr::default(), count, inner));
             before
         }
     } else {
-        members(&mut b, g, &definitions, &at, None)
+        members(&mut b, g, &definitions, &at, None, &Ends::new())
     };
     b.body = loops.into_iter().rev().fold(stmts, |stmts, (v, n)| {
         if n.as_constant() == Some(1) {
@@ -326,6 +335,7 @@ fn members(
     definitions: &[&Definition],
     at: &[IntExpr],
     block: Option<(&IntExpr, &IntExpr)>,
+    ends: &Ends,
 ) -> Vec<Stmt> {
     let f = b.cx.f;
     b.locals.clear();
@@ -350,7 +360,7 @@ fn members(
     }
     for d in definitions {
         let [e] = d.equations.as_slice() else { continue };
-        let stmts = member(b, d, e, at, block);
+        let stmts = member(b, d, e, at, (block, ends));
         out.extend(stmts);
     }
     b.locals.clear();
@@ -362,7 +372,7 @@ fn member(
     d: &Definition,
     e: &Equation,
     at: &[IntExpr],
-    block: Option<(&IntExpr, &IntExpr)>,
+    (block, ends): (Option<(&IntExpr, &IntExpr)>, &Ends),
 ) -> Vec<Stmt> {
     let target = e.plain_target().unwrap_or_default();
     let fixed: Fixed = target.iter().copied().zip(at.iter().cloned()).collect();
@@ -381,6 +391,17 @@ fn member(
         let place = free.position(|v| Some(v) == blocked);
         if let Some(place) = place {
             take_block(b, &mut body, place, (lo, count));
+        }
+    }
+    b.ends.clear();
+    for (place, v) in e.vars.keys().filter(|v| !fixed.contains_key(v)).enumerate() {
+        let Some(end) = ends.get(&(d.tensor, v)) else { continue };
+        if let Some((own, extent)) = body.vars.get_mut(place) {
+            if body.reducer.is_some() {
+                b.ends.insert(*own, end.clone());
+            } else {
+                *extent = end.clone();
+            }
         }
     }
     let start = b.coverage(d);

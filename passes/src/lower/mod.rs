@@ -10,6 +10,7 @@ mod contraction;
 mod fixpoint;
 mod fuse;
 mod group;
+mod needed;
 mod nest;
 mod pack;
 mod reduce;

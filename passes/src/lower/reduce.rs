@@ -85,7 +85,14 @@ pub(super) fn reduction_stmts(
                 }
             }
         }
-        None => plan.stmts(b, &body),
+        None => {
+            for (v, extent) in &mut body.vars {
+                if let Some(end) = b.ends.get(v) {
+                    *extent = end.clone();
+                }
+            }
+            plan.stmts(b, &body)
+        }
     };
     // Members of a group define whole tensors: what they write exists.
     if !b.locals.is_empty() || stores_in_bounds(b, &body, &plan.spatial) {

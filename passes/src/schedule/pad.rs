@@ -75,7 +75,7 @@ pub(super) fn pad(
         // Only what the caller sees goes in and out.
         part.extents = k.buffers.get(part.whole).map_or(vec![], |b| b.shape.clone());
         let stem = Names(k).buffer(part.part);
-        if !padding.sets_all(&facts) {
+        if !padding.sets_all(k, &facts) {
             let name = fresh_block(k, &format!("{stem}_in"));
             made.extend(transfer(k, &part, Direction::Load, (&name, None), &facts));
         }
@@ -228,13 +228,20 @@ impl<'a> Padding<'a> {
     }
 
     /// True if the block sets every element that is copied back.
-    fn sets_all(&self, facts: &Facts) -> bool {
+    fn sets_all(&self, k: &Kernel, facts: &Facts) -> bool {
         let b = &self.nest.block;
         let zero = IntExpr::constant(0);
+        let longer = |l: VarId| self.longer.iter().any(|(_, x, _)| *x == l);
+        let shape = k.buffers.get(self.nest.block.store.buffer).map_or(&[][..], |x| &x.shape);
         let mut written: Vec<VarId> = Vec::new();
-        for s in &b.store.subscripts {
+        for (s, n) in b.store.subscripts.iter().zip(shape) {
             let f = s.as_affine().and_then(IntExpr::as_var).and_then(|v| self.nest.loop_of(v));
-            let Some(f) = f.filter(|f| f.lo == zero) else { return false };
+            // Each axis has a loop of its own that runs over all of it; longer ones do, or they
+            // would not be.
+            let whole = |f: &&For| f.lo == zero && (longer(f.var) || facts.equal(&f.hi, n));
+            let Some(f) = f.filter(whole).filter(|f| !written.contains(&f.var)) else {
+                return false;
+            };
             written.push(f.var);
         }
         let reduced = b.reduction_vars();

@@ -5,7 +5,7 @@
 //! time and by how long it has gained nothing. All that depends on the machine or the clock comes
 //! in through [`Bench`].
 
-use super::space::{definitions, directive, mixed_knobs, other_knobs};
+use super::space::{directive, mixed_knobs, other_knobs};
 use super::{Knobs, Tuning};
 use fastrand::Rng;
 use indexmap::IndexMap;
@@ -56,10 +56,19 @@ pub struct Outcome {
     pub refused: IndexMap<String, usize>,
 }
 
-/// The choices for one kernel.
+/// A kernel to tune.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tunable {
+    /// Its name.
+    pub kernel: String,
+    /// The names of each of its definitions with knobs: one in every kernel that is made alike.
+    pub definitions: Vec<Vec<String>>,
+}
+
+/// The choices for one kernel; knobs in the order of its definitions.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Choice {
-    knobs: IndexMap<String, Knobs>,
+    knobs: Vec<Knobs>,
     directives: Vec<Directive>,
 }
 
@@ -72,8 +81,7 @@ struct Parent {
 
 /// A kernel with its good choices.
 struct Subject {
-    kernel: String,
-    definitions: Vec<String>,
+    tunable: Tunable,
     parents: Vec<Parent>,
     seen: HashSet<String>,
     share: f64,
@@ -83,7 +91,7 @@ struct Subject {
 
 impl Choice {
     fn text(&self) -> String {
-        let knobs = self.knobs.iter().map(|(name, k)| format!("{name}: {k}; "));
+        let knobs = self.knobs.iter().map(|k| format!("{k}; "));
         let directives = self.directives.iter().map(|d| format!("{d}; "));
         knobs.chain(directives).collect()
     }
@@ -91,12 +99,17 @@ impl Choice {
     /// The tuning with this choice for a kernel.
     fn within(&self, tuning: &Tuning, subject: &Subject) -> Tuning {
         let mut out = tuning.clone();
-        out.knobs.retain(|name, _| !subject.definitions.contains(name));
-        let set = self.knobs.iter().filter(|(_, k)| **k != Knobs::default());
-        out.knobs.extend(set.map(|(name, k)| (name.clone(), *k)));
-        out.schedules.shift_remove(&subject.kernel);
+        for (names, k) in subject.tunable.definitions.iter().zip(&self.knobs) {
+            for name in names {
+                out.knobs.shift_remove(name);
+                if *k != Knobs::default() {
+                    out.knobs.insert(name.clone(), *k);
+                }
+            }
+        }
+        out.schedules.shift_remove(&subject.tunable.kernel);
         if !self.directives.is_empty() {
-            out.schedules.insert(subject.kernel.clone(), self.directives.clone());
+            out.schedules.insert(subject.tunable.kernel.clone(), self.directives.clone());
         }
         out
     }
@@ -104,7 +117,7 @@ impl Choice {
 
 /// Searches for better choices for these kernels of a program until it is told to stop, or nothing
 /// is left to try. The same seed and the same answers give the same outcome.
-pub fn search(kernels: &[String], seed: u64, bench: &mut Bench<'_>) -> Result<Outcome, String> {
+pub fn search(kernels: &[Tunable], seed: u64, bench: &mut Bench<'_>) -> Result<Outcome, String> {
     let mut rng = Rng::with_seed(seed);
     let mut out = Outcome::default();
     let mut best = (bench.lower)(&out.tuning)?;
@@ -112,14 +125,16 @@ pub fn search(kernels: &[String], seed: u64, bench: &mut Bench<'_>) -> Result<Ou
     let predicted = (bench.predict)(&best);
     let mut subjects: Vec<Subject> = kernels
         .iter()
-        .filter_map(|name| {
-            let kernel = best.kernels.get(name)?;
+        .filter_map(|tunable| {
+            let kernel = best.kernels.get(&tunable.kernel)?;
+            let knobs = vec![Knobs::default(); tunable.definitions.len()];
+            let choice = Choice { knobs, directives: Vec::new() };
+            let seen = HashSet::from([choice.text()]);
             Some(Subject {
-                kernel: name.clone(),
-                definitions: definitions(kernel),
-                parents: vec![Parent { choice: Choice::default(), kernel: kernel.clone(), time }],
-                seen: HashSet::from([String::new()]),
-                share: predicted.get(name).copied().unwrap_or(0.0),
+                tunable: tunable.clone(),
+                parents: vec![Parent { choice, kernel: kernel.clone(), time }],
+                seen,
+                share: predicted.get(&tunable.kernel).copied().unwrap_or(0.0),
                 idle: 0,
             })
         })
@@ -131,7 +146,9 @@ pub fn search(kernels: &[String], seed: u64, bench: &mut Bench<'_>) -> Result<Ou
         let candidates = candidates(&mut rng, subject, (&mut out, &best), bench);
         subject.idle += 1;
         for (choice, module) in candidates {
-            let Some(kernel) = module.kernels.get(&subject.kernel).cloned() else { continue };
+            let Some(kernel) = module.kernels.get(&subject.tunable.kernel).cloned() else {
+                continue;
+            };
             if (bench.stop)() {
                 break;
             }
@@ -148,7 +165,7 @@ pub fn search(kernels: &[String], seed: u64, bench: &mut Bench<'_>) -> Result<Ou
                 && new < old * GAIN
             {
                 out.tuning = choice.within(&out.tuning, subject);
-                (bench.gained)(&subject.kernel, &out.tuning, (old, new));
+                (bench.gained)(&subject.tunable.kernel, &out.tuning, (old, new));
                 (best, time) = (module, new);
                 subject.idle = 0;
             }
@@ -202,20 +219,18 @@ fn child(rng: &mut Rng, subject: &Subject, number: usize) -> Option<Choice> {
     let parent = rng.choice(&subject.parents)?;
     let mut choice = parent.choice.clone();
     match rng.u8(0..10) {
-        0..=4 if !subject.definitions.is_empty() => {
+        0..=4 if !choice.knobs.is_empty() => {
             // Other loops have other names.
             choice.directives.clear();
-            let name = rng.choice(&subject.definitions)?;
-            let old = choice.knobs.get(name).copied().unwrap_or_default();
-            choice.knobs.insert(name.clone(), other_knobs(rng, old));
+            let at = rng.usize(..choice.knobs.len());
+            let knobs = choice.knobs.get_mut(at)?;
+            *knobs = other_knobs(rng, *knobs);
         }
-        5 if !subject.definitions.is_empty() => {
+        5 if !choice.knobs.is_empty() => {
             choice.directives.clear();
             let other = rng.choice(&subject.parents)?;
-            for name in &subject.definitions {
-                let of = |c: &Choice| c.knobs.get(name).copied().unwrap_or_default();
-                let mixed = mixed_knobs(rng, of(&choice), of(&other.choice));
-                choice.knobs.insert(name.clone(), mixed);
+            for (own, from) in choice.knobs.iter_mut().zip(&other.choice.knobs) {
+                *own = mixed_knobs(rng, *own, *from);
             }
         }
         6 if !choice.directives.is_empty() => {

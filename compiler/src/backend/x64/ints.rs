@@ -103,9 +103,14 @@ impl Ints {
     }
 
     /// The integer outside the innermost loop.
-    fn at(&mut self, depth: usize, e: &IntExpr) -> Int {
+    fn at(&mut self, mut depth: usize, e: &IntExpr) -> Int {
         if let Some(c) = e.as_constant() {
             return Int::Const(c);
+        }
+        // Loops that do not change it.
+        let var = |depth: usize| self.levels.get(depth).and_then(|level| level.var);
+        while var(depth).is_some_and(|v| !e.mentions(v)) {
+            depth -= 1;
         }
         let Some(level) = self.levels.get(depth) else { return Int::Const(0) };
         let (id, var, lo) = (level.id, level.var, level.lo.clone());
@@ -113,7 +118,6 @@ impl Ints {
             return *known;
         }
         let made = match var {
-            Some(v) if !e.mentions(v) => self.at(depth - 1, e),
             Some(v) => match e.linear_in(v) {
                 Some((c, _)) => {
                     let init = self.at(depth - 1, &e.with_var(v, &lo));

@@ -1,9 +1,10 @@
 //! The loops around tiles: blocks of lanes, of the summed variable and of rows.
 
 use super::tile::{Order, Pass, Place, Rows, Side};
-use super::{CACHE, Contraction, NOMINAL, ceil, ceil_of, dividing, nominal};
+use super::{CACHE, Contraction, NOMINAL, ceil, ceil_of, dividing, nominal, volume};
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::{Positions, extent_of, joined, name_of, over_spatial, serial};
+use tcc_ir::VarId;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::Stmt;
 use tcc_ir::scalar::{Comparison, Expr};
@@ -18,13 +19,18 @@ pub(super) struct Piece<'p> {
 /// A first value, and how many.
 pub(super) type Range<'p> = (&'p IntExpr, &'p IntExpr);
 
+/// Where a variable stops: at its extent, or before it.
+pub(super) fn end_of(b: &KernelBuilder<'_, '_>, body: &Body, v: VarId) -> IntExpr {
+    b.ends.get(&v).cloned().unwrap_or_else(|| extent_of(body, v))
+}
+
 /// Runs over an extent in chunks of so many values, given by the first one and how many; the last
 /// chunk may be shorter.
 fn chunks(
     b: &mut KernelBuilder<'_, '_>,
     extent: &IntExpr,
     size: i64,
-    inner: &mut dyn FnMut(&mut KernelBuilder<'_, '_>, (&IntExpr, &IntExpr)) -> Vec<Stmt>,
+    inner: &mut dyn FnMut(&mut KernelBuilder<'_, '_>, Range<'_>) -> Vec<Stmt>,
 ) -> Vec<Stmt> {
     let zero = IntExpr::constant(0);
     let count = ceil_of(extent, size);
@@ -57,7 +63,8 @@ impl Contraction {
     ) -> Vec<Stmt> {
         let zero = IntExpr::constant(0);
         let extents: Vec<IntExpr> = self.lanes.iter().map(|v| extent_of(body, *v)).collect();
-        let all = extents.iter().fold(IntExpr::constant(1), |n, e| n * e.clone());
+        let ends = self.lanes.iter().map(|v| end_of(b, body, *v));
+        let all = ends.fold(IntExpr::constant(1), |n, e| n * e);
         let Some(copy) = &self.blocks else {
             let (summed, origin) = (None, zero);
             let pass = Pass { summed, order: Order::First, origin, plane: None, packed: None };
@@ -89,6 +96,12 @@ impl Contraction {
         let inner = self.lanes.iter().skip(1).map(|v| extent_of(body, *v));
         let inner = inner.fold(IntExpr::constant(1), |n, e| n * e);
         let (width, origin) = (here.clone() * inner.clone(), lo.clone() * inner);
+        // Tiles need not go as far as the copy, which other blocks of rows may share.
+        let end = match self.lanes.as_slice() {
+            [v] if *lo == IntExpr::default() && *here == extent_of(body, *v) => b.ends.get(v),
+            _ => None,
+        };
+        let width = end.cloned().unwrap_or(width);
         let mut out: Vec<Stmt> = copy.buffer.map(Stmt::Alloc).into_iter().collect();
         let part =
             |b: &mut KernelBuilder<'_, '_>, from: &IntExpr, count: &IntExpr, order: Order| {
@@ -101,7 +114,7 @@ impl Contraction {
                 }));
                 stmts
             };
-        let extent = extent_of(body, copy.summed);
+        let extent = end_of(b, body, copy.summed);
         let step = copy.block.map_or_else(|| extent.clone(), IntExpr::constant);
         let whole = copy.block.map_or(IntExpr::constant(1), |n| extent.div(&IntExpr::constant(n)));
         let done = whole.clone() * step.clone();
@@ -140,32 +153,33 @@ impl Contraction {
         let size = IntExpr::constant(self.tile.rows);
         let whole = extent_of(body, r).div(&size);
         let rest = &extent_of(body, r) - &(whole.clone() * size);
-        let block = self.rows_block(body);
+        let block = self.rows_block(body, self.packed.is_some());
         let zero = IntExpr::constant(0);
         let mut out: Vec<Stmt> = self.packed.map(Stmt::Alloc).into_iter().collect();
         let Some(block) = block else {
             let all = Rows::Tiles(zero.clone(), whole.clone(), rest.clone());
-            let pass = self.packed_rows(b, body, at, pass, ((&zero, &whole), &rest), &mut out);
+            let (fill, pass) = self.packed_rows(b, body, at, pass, ((&zero, &whole), &rest));
+            out.extend(fill);
             out.extend(self.planes(b, body, at, extent, (&pass, &all, plane)));
             return out;
         };
         out.extend(chunks(b, &whole, block, &mut |b, (lo, count)| {
             let tiles = Rows::Tiles(lo.clone(), lo + count, zero.clone());
-            let mut out = Vec::new();
-            let pass = self.packed_rows(b, body, at, pass, ((lo, count), &zero), &mut out);
+            let (mut out, pass) = self.packed_rows(b, body, at, pass, ((lo, count), &zero));
             out.extend(self.planes(b, body, at, extent, (&pass, &tiles, plane)));
             out
         }));
         if rest.as_constant() != Some(0) {
             let range = (&whole, &zero);
-            let pass = self.packed_rows(b, body, at, pass, (range, &rest), &mut out);
+            let (fill, pass) = self.packed_rows(b, body, at, pass, (range, &rest));
+            out.extend(fill);
             let last = Rows::Tiles(whole.clone(), whole, rest);
             out.extend(self.planes(b, body, at, extent, (&pass, &last, plane)));
         }
         out
     }
 
-    /// The pass whose tiles read rows that were packed for it, if they are.
+    /// The loops that pack rows for a pass, and the pass whose tiles read them.
     fn packed_rows(
         &self,
         b: &mut KernelBuilder<'_, '_>,
@@ -173,27 +187,23 @@ impl Contraction {
         at: &Positions,
         pass: &Pass,
         (tiles, rest): (Range<'_>, &IntExpr),
-        out: &mut Vec<Stmt>,
-    ) -> Pass {
-        out.extend(self.fill_rows(b, body, at, pass, (tiles, rest)));
-        Pass { packed: self.packed.map(|t| (t, tiles.0.clone())), ..pass.clone() }
+    ) -> (Vec<Stmt>, Pass) {
+        let stmts = self.fill_rows(b, body, at, pass, (tiles, rest));
+        let packed = self.packed.map(|t| (t, tiles.0.clone()));
+        (stmts, Pass { packed, ..pass.clone() })
     }
 
     /// Tiles of rows that a block takes; none if all rows are one block.
-    pub(super) fn rows_block(&self, body: &Body) -> Option<i64> {
-        let summed: i64 = self
-            .summed
-            .iter()
-            .map(|v| match &self.blocks {
-                Some(c) if c.summed == *v => c.block.unwrap_or(NOMINAL),
-                _ => nominal(&extent_of(body, *v)),
-            })
-            .product();
+    pub(super) fn rows_block(&self, body: &Body, packed: bool) -> Option<i64> {
+        let summed = volume(self.summed.iter().map(|v| match &self.blocks {
+            Some(c) if c.summed == *v => c.block.unwrap_or(NOMINAL),
+            _ => nominal(&extent_of(body, *v)),
+        }));
         let row = summed * body.value.dtype().size() as i64 * self.tile.rows;
         let most = (CACHE / 3 / row.max(1)).max(1);
         let rows = self.rows.map_or(IntExpr::constant(1), |r| extent_of(body, r));
         let tiles = nominal(&rows.div(&IntExpr::constant(self.tile.rows)));
-        (tiles > most && self.copies()).then(|| dividing(tiles, most, 1))
+        (tiles > most && (packed || self.copies())).then(|| dividing(tiles, most, 1))
     }
 
     /// What is read from each plane of a copy.

@@ -164,6 +164,11 @@ pub(super) fn dividing(extent: i64, most: i64, step: i64) -> i64 {
     exact.unwrap_or(even).min(ceil(extent, step) * step)
 }
 
+/// The product of extents, as a number that estimates can go on with.
+pub(super) fn volume(extents: impl Iterator<Item = i64>) -> i64 {
+    extents.fold(1, i64::saturating_mul).min(1 << 28)
+}
+
 fn nominal(e: &IntExpr) -> i64 {
     e.as_constant().unwrap_or(NOMINAL).max(1)
 }
@@ -181,10 +186,10 @@ pub(super) fn contraction(
     let last = *last;
     let extent = |v: &VarId| nominal(&extent_of(body, *v));
     let rows = c.rows.map_or(1, |r| extent(&r));
-    let summed: i64 = c.summed.iter().map(extent).product();
+    let summed = volume(c.summed.iter().map(extent));
     let still = |v: &VarId| c.moving.as_ref().is_some_and(|m| !mentions(m, *v));
     let shared = c.rows.is_some_and(|r| still(&r));
-    let again: i64 = c.outer.iter().filter(|v| still(v)).map(extent).product();
+    let again = volume(c.outer.iter().filter(|v| still(v)).map(extent));
     let wanted = c.wants_copy(body, last, (summed, if shared { rows } else { 1 }, again));
     let unit = moves_by_one(&c.value, last);
     let wanted = c.knobs.copy.filter(|_| unit).map_or(wanted, |copy| copy == 1);
@@ -193,7 +198,7 @@ pub(super) fn contraction(
     } else if !unit {
         return None;
     }
-    let lanes: i64 = c.lanes.iter().map(extent).product();
+    let lanes = volume(c.lanes.iter().map(extent));
     c.tile = tile(rows, lanes, c.width, summed);
     if !shared {
         // Rows only keep the core busy: few are enough.
@@ -201,7 +206,12 @@ pub(super) fn contraction(
         c.tile.vectors = c.tile.vectors.min(if c.tile.rows > 1 { 2 } else { 4 });
     }
     c.tile = c.chosen_tile(c.tile, rows);
-    if wanted {
+    if wanted && unit && c.is_dense(b, body) {
+        let summed = c.summed.first().copied()?;
+        let extent = nominal(&extent_of(body, summed));
+        let (block, buffer) = (Some(dividing(extent, SUMMED, 1)), None);
+        c.blocks = Some(Blocks { buffer, summed, block, lanes, plane: None });
+    } else if wanted {
         c.blocks = Some(c.plan_copy(b, body)?);
     } else if c.exceeds_cache(body, lanes * summed) && c.initial == Initial::Unit {
         c.blocks = c.plan_rows(body);
@@ -367,7 +377,7 @@ fn rows_of(
     let extent = |v: VarId| nominal(&extent_of(body, v));
     let rare = fixed.is_some_and(|f| {
         let others = spatial.iter().filter(|v| !mentions(f, **v));
-        others.map(|v| extent(*v)).product::<i64>() < RARE
+        volume(others.map(|v| extent(*v))) < RARE
     });
     let worth = |v: VarId| {
         let reads = fixed.map(Expr::reads).unwrap_or_default();
@@ -405,13 +415,30 @@ impl Contraction {
         !moves_by_one(&self.value, last) || (uses >= 3 && summed >= 32 && (far || sparse))
     }
 
+    /// True if the moving part is a matrix whose rows are what the lanes take, so that a block of
+    /// it is a copy already.
+    fn is_dense(&self, b: &KernelBuilder<'_, '_>, body: &Body) -> bool {
+        let (Some(Expr::Read(r)), [v], [k]) =
+            (&self.moving, self.lanes.as_slice(), self.summed.as_slice())
+        else {
+            return false;
+        };
+        let [.., row, column] = r.subscripts.as_slice() else { return false };
+        let is = |s: &Subscript, v: VarId| s.as_affine().and_then(IntExpr::as_var) == Some(v);
+        let width = b.kernel.buffers.get(r.tensor).and_then(|x| x.shape.last());
+        let extent = extent_of(body, *v);
+        let whole =
+            extent.as_constant().is_some_and(|n| n % self.width == 0 && n <= 4 * self.width);
+        is(row, *k) && is(column, *v) && whole && width == Some(&extent)
+    }
+
     /// True if an operand of so many elements does not stay in a core's cache.
     fn exceeds_cache(&self, body: &Body, elements: i64) -> bool {
         let size = body.value.dtype().size() as i64;
         let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
         let last = self.lanes.last().copied();
         let lanes = last.map_or(1, |v| nominal(&extent_of(body, v)));
-        let summed: i64 = self.summed.iter().map(|v| nominal(&extent_of(body, *v))).product();
+        let summed = volume(self.summed.iter().map(|v| nominal(&extent_of(body, *v))));
         let long = lanes * size >= 1024 && summed >= 32;
         long && self.summed.iter().chain(&last).all(known) && elements * size > CACHE
     }
@@ -429,8 +456,8 @@ impl Contraction {
             // The axis that joins must be whole.
             let whole =
                 shape.get(axis).is_some_and(|n| *n == inner) && inner.as_constant().is_some();
-            let small = self.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product::<i64>()
-                < LANES / 2;
+            let small =
+                volume(self.lanes.iter().map(|v| nominal(&extent_of(body, *v)))) < LANES / 2;
             axis -= 1;
             let next = body.subscripts.get(axis).and_then(Subscript::as_affine);
             let Some(v) = next.and_then(IntExpr::as_var) else { return };
@@ -450,7 +477,7 @@ impl Contraction {
     fn plan_rows(&self, body: &Body) -> Option<Blocks> {
         let extent = |v: VarId| nominal(&extent_of(body, v));
         let summed = self.summed.iter().copied().max_by_key(|v| extent(*v))?;
-        let others: i64 = self.summed.iter().map(|v| extent(*v)).product::<i64>() / extent(summed);
+        let others = volume(self.summed.iter().map(|v| extent(*v))) / extent(summed);
         let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
         let step = self.tile.vectors * self.width;
         let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
@@ -474,7 +501,7 @@ impl Contraction {
             let whole = extent <= 2 * PLANE;
             return Some((v, if whole { extent } else { dividing(extent, PLANE, 1) }));
         }
-        let lanes: i64 = self.lanes.iter().map(|v| nominal(&extent_of(body, *v))).product();
+        let lanes = volume(self.lanes.iter().map(|v| nominal(&extent_of(body, *v))));
         let v = candidates().filter(|_| lanes < LANES / 2).max_by_key(|v| known(v))?;
         let n = dividing(known(&v)?, (LANES / lanes).max(1), 1);
         (n > 1).then_some((v, n))
@@ -507,7 +534,7 @@ impl Contraction {
         };
         let elements = |e: Option<&Expr>| -> i64 {
             let all = body.vars.iter().filter(|(v, _)| e.is_some_and(|e| mentions(e, *v)));
-            all.map(|(_, n)| nominal(n)).product()
+            volume(all.map(|(_, n)| nominal(n)))
         };
         let larger = elements(Some(moving)) > 4 * elements(self.fixed.as_ref());
         let summed = borne.iter().copied().max_by_key(|v| {
@@ -515,7 +542,7 @@ impl Contraction {
             let apart = apart && !beside(*v, Some(moving));
             (extent(*v), apart, Reverse(axis_of(moving, *v)))
         })?;
-        let others: i64 = borne.iter().filter(|v| **v != summed).map(|v| extent(*v)).product();
+        let others = volume(borne.iter().filter(|v| **v != summed).map(|v| extent(*v)));
         if borne.iter().any(|v| *v != summed && extent_of(body, *v).as_constant().is_none()) {
             return None;
         }
@@ -527,7 +554,7 @@ impl Contraction {
             if planes > 1 { most.min((CACHE / 2 / (planes * others * 256)).max(1)) } else { most };
         let block = dividing(extent(summed), most, 1);
         let size = body.value.dtype().size() as i64;
-        let inner: i64 = self.lanes.iter().skip(1).map(|v| extent(*v)).product();
+        let inner = volume(self.lanes.iter().skip(1).map(|v| extent(*v)));
         let fitting = (CACHE / 2 / (block * others * size * planes)).min(4 * LANES);
         let fitting = fitting.min(self.knobs.lanes.unwrap_or(fitting));
         let step = self.tile.vectors * self.width;
@@ -549,7 +576,7 @@ impl Contraction {
             (1..=most).min_by(|x, y| waste(*x).total_cmp(&waste(*y))).unwrap_or(1)
         };
         let rows = self.rows.map_or(1, extent);
-        let all: i64 = self.summed.iter().map(|v| extent(*v)).product();
+        let all = volume(self.summed.iter().map(|v| extent(*v)));
         self.tile = self.chosen_tile(tile(rows, lanes * inner, self.width, all), rows);
         let step = self.tile.vectors * self.width;
         // An odd number of lines keeps rows of the copy out of each other's way in the cache.
@@ -587,12 +614,12 @@ impl Contraction {
         let plain = matches!(fixed, Expr::Read(_));
         let step = self.tile.vectors * self.width;
         let here = self.blocks.as_ref().map_or(lanes, |c| {
-            let inner: i64 = self.lanes.iter().skip(1).map(extent).product();
+            let inner = volume(self.lanes.iter().skip(1).map(extent));
             c.lanes * inner * c.plane.map_or(1, |(_, n)| n)
         });
         // Rows that lie far apart meet in the same sets of the caches.
         let far = ceil(lanes, step) >= 8 && along && {
-            let row: i64 = self.summed.iter().map(extent).product();
+            let row = volume(self.summed.iter().map(extent));
             row * body.value.dtype().size() as i64 >= 2048
         };
         if plain && along && !far {
@@ -600,7 +627,7 @@ impl Contraction {
         }
         let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
         let borne = || body.vars.iter().map(|(v, _)| v).filter(|v| mentions(&fixed, **v));
-        let bytes = borne().map(extent).product::<i64>() * fixed.dtype().size() as i64;
+        let bytes = volume(borne().map(extent)) * fixed.dtype().size() as i64;
         let hidden = fixed.reads().iter().any(|x| b.home_of(x.tensor).is_none());
         if (hidden || bytes > CACHE) && borne().all(known) && here >= 2 * self.width {
             self.packed = Some(self.rows_buffer(b, body, &fixed));
@@ -608,8 +635,9 @@ impl Contraction {
         }
         let planes = self.blocks.as_ref().and_then(|c| c.plane).map(|(v, _)| v);
         let outer = self.outer.iter().copied().chain(planes);
-        let again: i64 = outer.filter(|v| !mentions(&fixed, *v)).map(|v| extent(&v)).product();
-        let (columns, uses) = (ceil(lanes, step), ceil(lanes, step) * again);
+        let again = volume(outer.filter(|v| !mentions(&fixed, *v)).map(|v| extent(&v)));
+        let columns = ceil(lanes, step);
+        let uses = columns * again;
         if if beside { uses >= 8 } else { columns >= 2 || uses >= 4 } {
             self.panels = pack::pack(b, body, &fixed, (r, self.tile.rows), "rows");
         }
@@ -633,7 +661,7 @@ impl Contraction {
     /// Local memory for the packed rows of a block.
     fn rows_buffer(&self, b: &mut KernelBuilder<'_, '_>, body: &Body, fixed: &Expr) -> TensorId {
         let rows = self.rows.map_or(1, |r| nominal(&extent_of(body, r)));
-        let tiles = self.rows_block(body).unwrap_or(ceil(rows, self.tile.rows));
+        let tiles = self.rows_block(body, true).unwrap_or(ceil(rows, self.tile.rows));
         let block = self.blocks.as_ref().and_then(|c| Some((c.summed, c.block?)));
         let mut shape = vec![IntExpr::constant(tiles)];
         shape.extend(self.summed.iter().filter(|v| mentions(fixed, **v)).map(|v| match block {

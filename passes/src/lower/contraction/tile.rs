@@ -1,5 +1,6 @@
 //! One tile: start, sum, store.
 
+use super::loops::end_of;
 use super::{Contraction, UNROLLED, mentions};
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::{Initial, Positions, extent_of, name_of};
@@ -96,7 +97,7 @@ impl Contraction {
                 .summed
                 .as_ref()
                 .filter(|_| self.blocks.as_ref().is_some_and(|c| c.summed == *v));
-            let extent = block.map_or_else(|| extent_of(body, *v), |(_, n)| n.clone());
+            let extent = block.map_or_else(|| end_of(b, body, *v), |(_, n)| n.clone());
             if extent.as_constant() == Some(1) && block.is_none() {
                 summed.insert(*v, IntExpr::constant(0));
                 continue;
