@@ -31,6 +31,7 @@ use super::nest::{self, Initial, extent_of, over_spatial};
 use super::pack::{self, Panels};
 use super::reduce::{split_vars, update_of};
 use super::vector::{Motion, motion};
+use crate::tune::Knobs;
 use std::cmp::Reverse;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Buffer, Scope, Stmt, Update};
@@ -91,6 +92,7 @@ struct Contraction {
     /// Lanes of a vector.
     width: i64,
     blocks: Option<Blocks>,
+    knobs: Knobs,
 }
 
 /// Blocks of lanes and of a summed variable.
@@ -196,6 +198,7 @@ pub(super) fn contraction(
     let again = volume(c.outer.iter().filter(|v| still(v)).map(extent));
     let wanted = c.wants_copy(body, last, (summed, if shared { rows } else { 1 }, again));
     let unit = moves_by_one(&c.value, last);
+    let wanted = c.knobs.copy.filter(|_| unit).map_or(wanted, |copy| copy == 1);
     if wanted && shared && rows >= 2 {
         c.merge_lanes(b, body);
     } else if !unit {
@@ -208,6 +211,7 @@ pub(super) fn contraction(
         c.tile.rows = c.tile.rows.min(4);
         c.tile.vectors = c.tile.vectors.min(if c.tile.rows > 1 { 2 } else { 4 });
     }
+    c.tile = c.chosen_tile(c.tile, rows);
     if wanted && unit && c.is_dense(b, body) {
         let summed = c.summed.first().copied()?;
         let extent = nominal(&extent_of(body, summed));
@@ -317,6 +321,7 @@ fn recognize(
         tile: Tile { rows: 1, vectors: 1 },
         width: i64::from(b.cx.target.vector_bytes) / dtype.size() as i64,
         blocks: None,
+        knobs: b.cx.tuning.knobs(&body.name),
     })
 }
 
@@ -550,13 +555,14 @@ impl Contraction {
         // What is not known is not cut twice: each cut doubles the code.
         let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
         let cut = self.lanes.iter().all(known) && known(&summed);
-        let most = (SUMMED / others).max(1);
+        let most = (self.knobs.summed.unwrap_or(SUMMED) / others).max(1);
         let most =
             if planes > 1 { most.min((CACHE / 2 / (planes * others * 256)).max(1)) } else { most };
         let block = dividing(extent(summed), most, 1);
         let size = body.value.dtype().size() as i64;
         let inner = volume(self.lanes.iter().skip(1).map(|v| extent(*v)));
         let fitting = (CACHE / 2 / (block * others * size * planes)).min(4 * LANES);
+        let fitting = fitting.min(self.knobs.lanes.unwrap_or(fitting));
         let step = self.tile.vectors * self.width;
         let first = extent(*self.lanes.first()?);
         let lanes = if !cut {
@@ -577,7 +583,7 @@ impl Contraction {
         };
         let rows = self.rows.map_or(1, extent);
         let all = volume(self.summed.iter().map(|v| extent(*v)));
-        self.tile = tile(rows, lanes * inner, self.width, all);
+        self.tile = self.chosen_tile(tile(rows, lanes * inner, self.width, all), rows);
         let step = self.tile.vectors * self.width;
         let name = b.unused_name(&format!("{}_copy", body.name));
         let mut shape: Vec<IntExpr> =
@@ -617,7 +623,7 @@ impl Contraction {
     /// kernel of its own, or, if that would not stay in the cache, block by block.
     fn pack_rows(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body, lanes: i64) {
         let (Some(r), Some(fixed)) = (self.rows, self.fixed.clone()) else { return };
-        if !mentions(&fixed, r) || self.tile.rows == 1 {
+        if !mentions(&fixed, r) || self.tile.rows == 1 || self.knobs.pack == Some(0) {
             return;
         }
         let extent = |v: &VarId| nominal(&extent_of(body, *v));
@@ -658,6 +664,13 @@ impl Contraction {
         if if beside { uses >= 8 } else { columns >= 2 || uses >= 4 } {
             self.panels = pack::pack(b, body, &fixed, (r, self.tile.rows), "rows");
         }
+    }
+
+    /// The tile, or the one that the knobs ask for as far as registers suffice.
+    fn chosen_tile(&self, tile: Tile, most: i64) -> Tile {
+        let vectors = self.knobs.vectors.unwrap_or(tile.vectors);
+        let fitting = ((REGISTERS - 1) / vectors - 1).min(most).max(1);
+        Tile { rows: self.knobs.rows.unwrap_or(tile.rows).min(fitting), vectors }
     }
 
     /// The summed variable whose loop is the innermost one.
