@@ -297,25 +297,27 @@ impl<'a> Subject<'a> {
         if difference(&got, &self.want).is_some() {
             return Err("its results differ from those of the untuned program".to_owned());
         }
-        let mut call = Call::new(&executable, self, got);
+        let mut got = got;
+        let call = Call::new(&executable, self);
         let (started, mut least, mut calls) = (Instant::now(), f64::INFINITY, 0);
         while calls < CALLS || started.elapsed() < SPAN {
-            least = least.min(call.once()?);
+            least = least.min(call.once(&mut got)?);
             calls += 1;
         }
         Ok(least)
     }
 
+    /// The times of two programs in turns, in the same memory: pages may be slow or fast.
     fn compare(&self, a: &Module, b: &Module) -> Result<(f64, f64), String> {
-        let run = |e: &Executable| e.run_with(self.inputs, &self.call).map_err(|e| e.to_string());
         let (a, b) = (self.executable(a)?, self.executable(b)?);
-        let (mut one, mut other) = (Call::new(&a, self, run(&a)?), Call::new(&b, self, run(&b)?));
+        let mut results = a.run_with(self.inputs, &self.call).map_err(|e| e.to_string())?;
+        let (one, other) = (Call::new(&a, self), Call::new(&b, self));
         let mut least = (f64::INFINITY, f64::INFINITY);
         for _ in 0..ROUNDS {
             let started = Instant::now();
             while started.elapsed() < SPAN / 4 {
-                least.0 = least.0.min(one.once()?);
-                least.1 = least.1.min(other.once()?);
+                least.0 = least.0.min(one.once(&mut results)?);
+                least.1 = least.1.min(other.once(&mut results)?);
             }
         }
         Ok(least)
@@ -340,7 +342,9 @@ impl<'a> Subject<'a> {
             let first = t.definitions.iter().map(|names| names.first());
             first.map(|n| n.map_or_else(String::new, |n| tuning.knobs(n).to_string())).collect()
         });
-        if let Some(alone) = self.alone.kernels.get(kernel).filter(|_| !knobs.is_empty()) {
+        if let Some(alone) = self.alone.kernels.get(kernel)
+            && knobs.iter().any(|k| !k.is_empty())
+        {
             out.push(record(TuningDatabase::knobs_key(alone, target), knobs, String::new()));
         }
         let shaped = Tuning { schedules: IndexMap::new(), ..tuning.clone() };
@@ -386,26 +390,24 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Calls of an executable into the same memory.
+/// Calls of an executable.
 struct Call<'a> {
     executable: &'a Executable,
     inputs: Vec<TensorView<'a>>,
-    results: Vec<Tensor>,
     options: CallOptions<'a>,
 }
 
 impl<'a> Call<'a> {
-    fn new(executable: &'a Executable, subject: &Subject<'a>, results: Vec<Tensor>) -> Call<'a> {
+    fn new(executable: &'a Executable, subject: &Subject<'a>) -> Call<'a> {
         let specs = executable.inputs().iter().zip(subject.inputs);
         let inputs =
             specs.filter(|(s, _)| s.role != TensorRole::Inout).map(|(_, v)| v.clone()).collect();
-        Call { executable, inputs, results, options: subject.call }
+        Call { executable, inputs, options: subject.call }
     }
 
-    /// Nanoseconds of a call.
-    fn once(&mut self) -> Result<f64, String> {
-        let mut out: Vec<TensorViewMut<'_>> =
-            self.results.iter_mut().map(Tensor::view_mut).collect();
+    /// Nanoseconds of a call that writes to this memory.
+    fn once(&self, results: &mut [Tensor]) -> Result<f64, String> {
+        let mut out: Vec<TensorViewMut<'_>> = results.iter_mut().map(Tensor::view_mut).collect();
         let started = Instant::now();
         let run = self.executable.run_into(&self.inputs, &mut out, &self.options);
         run.map_err(|e| e.to_string())?;
