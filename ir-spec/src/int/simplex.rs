@@ -1,8 +1,8 @@
 //! Exact linear feasibility: is a vector a non-negative combination of generators?
 //!
 //! Phase one of the simplex method on rows of integers: each row is an equation, which any positive
-//! number may multiply, so that no fractions come up. Systems here have tens of rows and are sparse:
-//! first the generators that no combination can hold are dropped. A number that outgrows 128 bits
+//! number may multiply, so that no fractions come up. Systems here have tens of rows and are
+//! sparse: first the generators that no combination can hold are dropped. A number that outgrows 128 bits
 //! makes the answer unknown, never a wrong "yes".
 
 use num_traits::{CheckedAdd, CheckedMul, CheckedSub, Signed};

@@ -45,12 +45,44 @@ impl Contraction {
         (range, piece): (Range<'_>, Piece<'_>),
     ) -> Vec<Stmt> {
         let (Some(moving), Some(buffer)) = (&self.moving, copy.buffer) else { return vec![] };
-        let mut f = Filling::default();
-        if let Some(((v, _), (lo, here))) = copy.plane.zip(piece.plane) {
-            f.axis(b, v, lo, here.clone());
-        }
-        self.summed_axes(b, body, &mut f, moving, Some(range));
         let (lo, here) = piece.lanes;
+        let start = |b: &mut KernelBuilder<'_, '_>| {
+            let mut f = Filling::default();
+            if let Some(((v, _), (lo, here))) = copy.plane.zip(piece.plane) {
+                f.axis(b, v, lo, here.clone());
+            }
+            f
+        };
+        if let (Some(size), [v]) = (copy.panel, self.lanes.as_slice()) {
+            let size = IntExpr::constant(size);
+            let whole = here.div(&size);
+            let rest = here - &(whole.clone() * size.clone());
+            let mut out = Vec::new();
+            for (count, lanes) in [(Some(&whole), &size), (None, &rest)] {
+                let none = |n: &IntExpr| n.as_constant() == Some(0);
+                if count.is_some_and(none) || none(lanes) {
+                    continue;
+                }
+                let mut f = start(b);
+                let axis = f.subscripts.len();
+                self.summed_axes(b, body, &mut f, moving, Some(range));
+                let column = match count {
+                    Some(count) if count.as_constant() != Some(1) => {
+                        f.over(b, *v, count.clone()).into()
+                    }
+                    Some(_) => IntExpr::constant(0),
+                    None => whole.clone(),
+                };
+                let x = f.over(b, *v, lanes.clone());
+                f.subscripts.insert(axis, column.clone());
+                f.subscripts.push(x.into());
+                f.place.push((*v, lo + &(column * size.clone()) + IntExpr::from(x)));
+                out.extend(fill(b, body, at, (moving, buffer), f));
+            }
+            return out;
+        }
+        let mut f = start(b);
+        self.summed_axes(b, body, &mut f, moving, Some(range));
         let mut position = IntExpr::constant(0);
         for (k, v) in self.lanes.iter().enumerate() {
             let extent = extent_of(body, *v);

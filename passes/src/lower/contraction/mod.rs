@@ -42,6 +42,8 @@ use tcc_ir::{TensorId, VarId};
 const REGISTERS: i64 = 30;
 /// Cycles a load: a core starts two a cycle, but seldom for long.
 const LOAD: f64 = 0.6;
+/// Cycles that a round of the innermost loop takes besides.
+const ROUND: f64 = 0.75;
 /// Cycles a vector from the second cache.
 const STREAM: f64 = 2.5;
 /// Bytes of the cache that a core has for itself: what the copy of the lanes' operand may take.
@@ -105,6 +107,9 @@ struct Blocks {
     /// Another variable of the target, and so many values of it that a copy holds: along it the
     /// elements of the moving part lie side by side.
     plane: Option<(VarId, i64)>,
+    /// Lanes of a panel, if the copy has those of a column of tiles side by side,
+    /// `[column, k..., lane]`, and not the whole block's.
+    panel: Option<i64>,
 }
 
 /// Rows and vectors of a tile.
@@ -125,12 +130,13 @@ pub(super) fn ceil_of(extent: &IntExpr, size: i64) -> IntExpr {
 }
 
 /// The tile with the least time for so many rows and lanes: a core starts two multiplications a
-/// cycle and a load every [`LOAD`] cycles, waits four cycles for a sum, and gets a vector of the lanes' operand from the
-/// second cache in [`STREAM`] cycles, if the summed variables are too long for the first one.
+/// cycle and a load every [`LOAD`] cycles, waits four cycles for a sum, and gets a vector of the
+/// lanes' operand from the second cache in [`STREAM`] cycles, if the summed variables are too long
+/// for the first one.
 pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
     let mut best = (f64::INFINITY, Tile { rows: 1, vectors: 1 });
     for vectors in 1..=6 {
-        let near = vectors * 64 * summed.min(SUMMED) <= FIRST;
+        let near = vectors * 64 * summed.min(256) <= FIRST;
         for most in 1..=REGISTERS {
             if most * vectors + vectors + 1 > REGISTERS {
                 continue;
@@ -142,7 +148,7 @@ pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
             let loads = LOAD * (high + vectors) as f64;
             let stream = if near { 0.0 } else { STREAM * vectors as f64 };
             let work = fused.max(loads).max(4.0).max(stream);
-            let time = (tiles * columns) as f64 * (work + 0.01 * (high + vectors) as f64);
+            let time = (tiles * columns) as f64 * (work + ROUND + 0.01 * (high + vectors) as f64);
             if time < best.0 {
                 best = (time, Tile { rows: high, vectors });
             }
@@ -210,7 +216,7 @@ pub(super) fn contraction(
         let summed = c.summed.first().copied()?;
         let extent = nominal(&extent_of(body, summed));
         let (block, buffer) = (Some(dividing(extent, SUMMED, 1)), None);
-        c.blocks = Some(Blocks { buffer, summed, block, lanes, plane: None });
+        c.blocks = Some(Blocks { buffer, summed, block, lanes, plane: None, panel: None });
     } else if wanted {
         c.blocks = Some(c.plan_copy(b, body)?);
     } else if c.exceeds_cache(body, lanes * summed) && c.initial == Initial::Unit {
@@ -481,7 +487,7 @@ impl Contraction {
         let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
         let step = self.tile.vectors * self.width;
         let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
-        Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None })
+        Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None, panel: None })
     }
 
     /// An outer variable that only the moving part bears, with as many of its values as a copy
@@ -579,21 +585,38 @@ impl Contraction {
         let all = volume(self.summed.iter().map(|v| extent(*v)));
         self.tile = self.chosen_tile(tile(rows, lanes * inner, self.width, all), rows);
         let step = self.tile.vectors * self.width;
-        // An odd number of lines keeps rows of the copy out of each other's way in the cache.
-        let line = 64 / size;
-        let lines = (ceil(lanes * inner, step) + 1) * step / line;
-        let row = (lines | 1) * line;
         let name = b.unused_name(&format!("{}_copy", body.name));
         let mut shape: Vec<IntExpr> =
             plane.map(|(_, n)| IntExpr::constant(n)).into_iter().collect();
-        for v in &borne {
-            let whole = *v != summed || !cut;
-            shape.push(if whole { extent_of(body, *v) } else { IntExpr::constant(block) });
+        let mut axes: Vec<IntExpr> = borne
+            .iter()
+            .map(|v| if *v != summed || !cut { extent_of(body, *v) } else { block.into() })
+            .collect();
+        // An odd number of lines keeps panels, or rows of the copy, out of each other's way.
+        let panel = (cut && self.lanes.len() == 1).then_some(step);
+        if panel.is_some() {
+            shape.push(ceil(lanes, step).into());
+            if let Some(first) = axes.first_mut() {
+                *first = first.clone() + IntExpr::constant(1);
+            }
+            shape.extend(axes);
+            shape.push(step.into());
+        } else {
+            let line = 64 / size;
+            let lines = (ceil(lanes * inner, step) + 1) * step / line;
+            shape.extend(axes);
+            shape.push(((lines | 1) * line).into());
         }
-        shape.push(IntExpr::constant(row));
         let dtype = moving.dtype();
         let buffer = b.kernel.buffers.push(Buffer { name, dtype, shape, scope: Scope::Local });
-        Some(Blocks { buffer: Some(buffer), summed, block: cut.then_some(block), lanes, plane })
+        Some(Blocks {
+            buffer: Some(buffer),
+            summed,
+            block: cut.then_some(block),
+            lanes,
+            plane,
+            panel,
+        })
     }
 
     /// Packs the fixed part where a tile would pick its elements from far apart, often: in a

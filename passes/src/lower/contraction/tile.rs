@@ -6,7 +6,7 @@ use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::{Initial, Positions, extent_of, name_of};
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{Block, For, LoopKind, Stmt, Store, Update};
-use tcc_ir::scalar::{Comparison, Expr, Func, Read, Subscript};
+use tcc_ir::scalar::{Comparison, Expr, Func, Subscript};
 use tcc_ir::{TensorId, VarId};
 
 /// A tile that is being built: its loop positions and what limits its rows and lanes.
@@ -79,16 +79,7 @@ impl Contraction {
             Order::Number(k) => Some(IntExpr::from(*k)),
             Order::After(n) => Some(n.clone()),
         };
-        match earlier.map(|n| (n.as_constant(), n)) {
-            None => out.push(self.over_tile(b, body, p, &none, (acc, Part::Resume))),
-            Some((Some(0), _)) => out.push(self.over_tile(b, body, p, &none, (acc, Part::Clear))),
-            Some((_, n)) => {
-                let condition = Expr::Compare(Comparison::Eq, n, IntExpr::constant(0));
-                let then = vec![self.over_tile(b, body, p, &none, (acc, Part::Clear))];
-                let otherwise = vec![self.over_tile(b, body, p, &none, (acc, Part::Resume))];
-                out.push(Stmt::If { condition, then, otherwise });
-            }
-        }
+        out.push(self.over_tile(b, body, p, &none, (acc, Part::Clear)));
         let mut summed = Positions::new();
         let mut loops = Vec::new();
         for v in &self.summed {
@@ -115,7 +106,17 @@ impl Contraction {
             vec![Stmt::For(For { var: i, lo: IntExpr::constant(0), hi: extent, kind, body: stmts })]
         });
         out.extend(nest);
-        out.push(self.over_tile(b, body, p, &Positions::new(), (acc, Part::Store)));
+        // What earlier blocks left joins at the end: tiles need not wait for it.
+        match earlier.map(|n| (n.as_constant(), n)) {
+            None => out.push(self.over_tile(b, body, p, &none, (acc, Part::Join))),
+            Some((Some(0), _)) => out.push(self.over_tile(b, body, p, &none, (acc, Part::Store))),
+            Some((_, n)) => {
+                let condition = Expr::Compare(Comparison::Eq, n, IntExpr::constant(0));
+                let then = vec![self.over_tile(b, body, p, &none, (acc, Part::Store))];
+                let otherwise = vec![self.over_tile(b, body, p, &none, (acc, Part::Join))];
+                out.push(Stmt::If { condition, then, otherwise });
+            }
+        }
         out
     }
 
@@ -160,27 +161,24 @@ impl Contraction {
         at.extend(self.lane_positions(body, p, lane));
         let own = vec![Subscript::Affine(e.into()), Subscript::Affine(f.into())];
         let mut iters: Vec<(VarId, IntExpr)> = vec![(e, row.into()), (f, lane.into())];
-        let target = matches!(part, Part::Store | Part::Resume);
+        let target = matches!(part, Part::Store | Part::Join);
         let sum = matches!(part, Part::Sum);
         let store = match part {
             Part::Clear => {
                 let value = Expr::Literal(self.reducer.unit(dtype));
                 Store { buffer: acc, subscripts: own, update: Update::Set, value, drop: false }
             }
-            Part::Resume => {
-                let (subscripts, default) = (body.subscripts.clone(), None);
-                let old = Read { tensor: body.buffer, dtype, subscripts, default };
-                let value = Expr::Read(Box::new(old));
-                Store { buffer: acc, subscripts: own, update: Update::Set, value, drop: false }
-            }
             Part::Sum => {
                 let value = self.tile_value(b, p, summed, (e, f), &mut iters);
                 Store { buffer: acc, subscripts: own, update: self.update, value, drop: false }
             }
-            Part::Store => Store {
+            Part::Store | Part::Join => Store {
                 buffer: body.buffer,
                 subscripts: body.subscripts.clone(),
-                update: Update::Set,
+                update: match part {
+                    Part::Join => Update::Reduce(self.reducer),
+                    _ => Update::Set,
+                },
                 value: Expr::read(acc, dtype, vec![e.into(), f.into()]),
                 drop: false,
             },
@@ -286,10 +284,18 @@ impl Contraction {
                 iters.push((x, plane.clone()));
                 at.push(IntExpr::from(x));
             }
-            axes(b, iters, moving, &mut at);
+            let panel = self.blocks.as_ref().is_some_and(|c| c.panel.is_some());
             let x = b.kernel.fresh_var("s");
-            iters.push((x, p.lanes.start.clone()));
-            at.push(IntExpr::from(x) + IntExpr::from(f));
+            if panel {
+                iters.push((x, p.lanes.panel.clone()));
+                at.push(x.into());
+                axes(b, iters, moving, &mut at);
+                at.push(f.into());
+            } else {
+                iters.push((x, p.lanes.start.clone()));
+                axes(b, iters, moving, &mut at);
+                at.push(IntExpr::from(x) + IntExpr::from(f));
+            }
             replaced.push((moving.clone(), Expr::read(buffer, moving.dtype(), at)));
         }
         self.value.rewrite(&|i| i.clone(), &mut |x| match replaced
@@ -306,8 +312,9 @@ impl Contraction {
 enum Part {
     /// Sets the registers to the unit.
     Clear,
-    /// Loads what earlier blocks left.
-    Resume,
     Sum,
+    /// Sets the target.
     Store,
+    /// Combines with what the target holds.
+    Join,
 }
