@@ -467,3 +467,28 @@ fn tolerance(dtype: DType) -> f64 {
         _ => 0.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn differ<T: crate::Element>(got: &[T], want: &[T]) -> Option<String> {
+        let tensor = |v: &[T]| vec![Tensor::from_slice(v, &[v.len()]).unwrap()];
+        difference(&tensor(got), &tensor(want))
+    }
+
+    #[test]
+    fn only_rounding_is_no_difference() {
+        let want = [1.0f32, f32::NAN, f32::INFINITY, -1000.0];
+        assert_eq!(differ(&want, &want), None);
+        assert_eq!(differ(&[1.005, want[1], want[2], want[3]], &want), None);
+        for wrong in [[1.02, f32::NAN], [1.0, 0.0], [f32::NAN, f32::NAN]] {
+            assert!(differ(&[wrong[0], wrong[1], want[2], want[3]], &want).is_some(), "{wrong:?}");
+        }
+        assert!(differ(&[1.0, want[1], f32::MAX, want[3]], &want).is_some());
+        assert_eq!(differ(&[1i64, 2], &[1, 3]).as_deref(), Some("element 1 of result 0 differs"));
+        assert!(differ(&[1.0f64], &[1.0 + 1e-11]).is_some());
+        assert!(differ(&[1.0f32], &[1.0, 2.0]).is_some());
+        assert!(difference(&[], &[Tensor::from_slice(&[1.0f32], &[1]).unwrap()]).is_some());
+    }
+}
