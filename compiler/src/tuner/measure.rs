@@ -312,15 +312,17 @@ impl<'a> Subject<'a> {
         let (a, b) = (self.executable(a)?, self.executable(b)?);
         let mut results = a.run_with(self.inputs, &self.call).map_err(|e| e.to_string())?;
         let (one, other) = (Call::new(&a, self), Call::new(&b, self));
-        let mut least = (f64::INFINITY, f64::INFINITY);
+        let (mut first, mut second) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let started = Instant::now();
+            let (started, mut least) = (Instant::now(), (f64::INFINITY, f64::INFINITY));
             while started.elapsed() < SPAN / 4 {
                 least.0 = least.0.min(one.once(&mut results)?);
                 least.1 = least.1.min(other.once(&mut results)?);
             }
+            first.push(least.0);
+            second.push(least.1);
         }
-        Ok(least)
+        Ok((median(first), median(second)))
     }
 
     /// What is stored of a gain: the knobs of a kernel, the schedule of what they make of it.
@@ -388,6 +390,12 @@ impl<'a> Subject<'a> {
             not_stored,
         })
     }
+}
+
+/// The middle one: what disturbs few rounds does not count.
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::INFINITY)
 }
 
 /// Calls of an executable.
