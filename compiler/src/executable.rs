@@ -113,12 +113,26 @@ impl Executable {
         Ok(self.inner.run_into(inputs, outputs, options)?)
     }
 
-    /// Fixes the `param` inputs by name; runs of the result take only the others.
+    /// Fixes the `param` inputs by name; runs of the result take only the others. What depends on
+    /// params alone, such as weights in another layout, is computed here, once.
     ///
     /// # Errors
-    /// A name is no `param`, a `param` is missing, or a tensor does not fit.
+    /// A name is no `param`, a `param` is missing, or a tensor does not fit; the program stops on
+    /// what depends on params alone.
     pub fn bind<'p>(&self, params: &[(&str, TensorView<'p>)]) -> Result<Bound<'_, 'p>, Error> {
         Ok(self.inner.bind(params)?)
+    }
+
+    /// As [`Executable::bind`], with the values of sizes that no input shows.
+    ///
+    /// # Errors
+    /// As [`Executable::bind`], and if the budget does not suffice.
+    pub fn bind_with<'p>(
+        &self,
+        params: &[(&str, TensorView<'p>)],
+        options: &CallOptions<'_>,
+    ) -> Result<Bound<'_, 'p>, Error> {
+        Ok(self.inner.bind_with(params, options)?)
     }
 
     /// The function's text at a level of the compiler.

@@ -66,8 +66,6 @@ pub struct ProgramBuffer {
     pub shape: Vec<IntExpr>,
     /// What it is to the program.
     pub role: crate::graph::Role,
-    /// Byte offset in the arena, for temporaries.
-    pub offset: Option<IntExpr>,
 }
 
 /// A call of a kernel.

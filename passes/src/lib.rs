@@ -10,6 +10,7 @@ pub mod graph;
 pub mod lower;
 pub mod memory_plan;
 pub mod parallelize;
+pub mod param_steps;
 pub mod pass;
 pub mod pipeline;
 pub mod plan;

@@ -3,6 +3,7 @@
 use crate::loader::Code;
 use crate::place::Place;
 use crate::plan::{Plan, StepPlan};
+use crate::prepared::Prepared;
 use crate::threads::Executor;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -21,6 +22,8 @@ pub(crate) struct Call<'c> {
     /// The block of [`Plan::memory`] bytes.
     pub(crate) memory: *mut u8,
     pub(crate) cancel: *const u32,
+    /// Buffers that were computed before.
+    pub(crate) prepared: Option<&'c Prepared>,
     /// How many threads may work.
     pub(crate) threads: usize,
     pub(crate) executor: &'c dyn Executor,
@@ -44,8 +47,13 @@ impl Call<'_> {
                 Argument::Input(k) => self.inputs.get(*k as usize),
                 Argument::Output(k) => self.outputs.get(*k as usize),
                 Argument::Buffer(k) => {
-                    let offset = self.plan.offsets.get(*k as usize).copied().unwrap_or(0);
-                    buffers.push(self.memory.wrapping_add(offset));
+                    let k = *k as usize;
+                    let before = self.prepared.and_then(|p| p.address(k));
+                    buffers.push(before.map_or_else(
+                        || self.memory.wrapping_add(self.plan.offsets.get(k).copied().unwrap_or(0)),
+                        // Every step that writes it has run, so that it is only read.
+                        <*const u8>::cast_mut,
+                    ));
                     strides.push(Place::dense_table());
                     dense.push(true);
                     continue;

@@ -1,10 +1,12 @@
 //! Executables: checks at the call, memory, kernels in order.
 
+use crate::buffer::Buffer;
 use crate::call::{Call, Failure};
 use crate::loader::{Code, MappedCode};
 use crate::place::Place;
 use crate::plan::{Plan, Plans};
 use crate::pool::{Arena, Pool};
+use crate::prepared::{Preparation, Prepared};
 use crate::resolve::{Given, check_types};
 use crate::tensor::{byte_count, is_dense};
 use crate::threads::{Executor, Threads};
@@ -50,10 +52,11 @@ pub struct CallOptions<'a> {
     pub threads: Option<NonZeroUsize>,
 }
 
-/// An executable with its `param` inputs.
+/// An executable with its `param` inputs, and with all that follows from them alone.
 pub struct Bound<'e, 'p> {
     executable: &'e Executable,
     params: Vec<Option<TensorView<'p>>>,
+    prepared: Option<Prepared>,
 }
 
 impl Executable {
@@ -72,7 +75,8 @@ impl Executable {
                 Argument::Buffer(k) => (*k as usize) < image.buffers.len(),
             });
             let conditions = step.when.iter().flat_map(|c| &c.arguments);
-            let known = conditions.into_iter().all(|k| (*k as usize) < step.arguments.len());
+            let known = conditions.into_iter().all(|k| (*k as usize) < step.arguments.len())
+                && step.results as usize <= step.arguments.len();
             if !fits || !known || code.kernel(step.kernel as usize).is_none() {
                 return Err(LoadError::Damaged("a call names what the image does not hold"));
             }
@@ -134,6 +138,15 @@ impl Executable {
         inputs: &[TensorView<'_>],
         options: &CallOptions<'_>,
     ) -> Result<Vec<Tensor>, RunError> {
+        self.run_after(None, inputs, options)
+    }
+
+    fn run_after(
+        &self,
+        prepared: Option<&Prepared>,
+        inputs: &[TensorView<'_>],
+        options: &CallOptions<'_>,
+    ) -> Result<Vec<Tensor>, RunError> {
         self.expect_inputs(inputs.len(), &|_| true)?;
         let started = Started::now(options);
         for (spec, v) in self.image.inputs.iter().zip(inputs) {
@@ -141,7 +154,7 @@ impl Executable {
         }
         let given: SmallVec<[Given<'_>; 8]> =
             inputs.iter().map(|v| (v.dtype(), v.shape())).collect();
-        let plan = self.plan(&given, options)?;
+        let (plan, prepared) = self.plan(prepared, &given, options)?;
         let mut needed = plan.memory(self.threads(options)) as u64;
         for (spec, shape) in self.image.outputs.iter().zip(&plan.outputs) {
             needed = needed.saturating_add(byte_count(spec.dtype, shape)? as u64);
@@ -166,7 +179,7 @@ impl Executable {
         }
         let targets: Places =
             results.iter_mut().map(|t| Place::written(&mut t.view_mut())).collect();
-        self.execute(&plan, (&sources, &targets), options, &started)?;
+        self.execute((&plan, prepared), (&sources, &targets), options, &started)?;
         results.append(&mut updated);
         Ok(results)
     }
@@ -175,6 +188,16 @@ impl Executable {
     /// results and then the `inout` tensors, which hold their old values.
     pub fn run_into(
         &self,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [TensorViewMut<'_>],
+        options: &CallOptions<'_>,
+    ) -> Result<(), RunError> {
+        self.run_into_after(None, inputs, outputs, options)
+    }
+
+    fn run_into_after(
+        &self,
+        prepared: Option<&Prepared>,
         inputs: &[TensorView<'_>],
         outputs: &mut [TensorViewMut<'_>],
         options: &CallOptions<'_>,
@@ -194,7 +217,7 @@ impl Executable {
         for (spec, v) in self.image.outputs.iter().zip(targets.iter()) {
             check_layout(spec, v.shape(), v.strides())?;
         }
-        let plan = {
+        let (plan, prepared) = {
             let mut given: SmallVec<[Given<'_>; 8]> = SmallVec::new();
             let (mut reads, mut updates) = (inputs.iter(), updated.iter());
             for spec in &self.image.inputs {
@@ -204,7 +227,7 @@ impl Executable {
                     given.extend(reads.next().map(|v| (v.dtype(), v.shape())));
                 }
             }
-            self.plan(&given, options)?
+            self.plan(prepared, &given, options)?
         };
         for ((spec, view), shape) in
             self.image.outputs.iter().zip(targets.iter()).zip(&plan.outputs)
@@ -226,11 +249,22 @@ impl Executable {
             }
         }
         let targets: Places = targets.iter_mut().map(Place::written).collect();
-        self.execute(&plan, (&sources, &targets), options, &started)
+        self.execute((&plan, prepared), (&sources, &targets), options, &started)
     }
 
     /// Fixes the `param` inputs by name; a run then takes the others.
+    ///
+    /// What depends on params alone is computed here, once, as far as its sizes follow from them.
     pub fn bind<'p>(&self, params: &[(&str, TensorView<'p>)]) -> Result<Bound<'_, 'p>, RunError> {
+        self.bind_with(params, &CallOptions::default())
+    }
+
+    /// As [`Executable::bind`], with the values of sizes that no input shows.
+    pub fn bind_with<'p>(
+        &self,
+        params: &[(&str, TensorView<'p>)],
+        options: &CallOptions<'_>,
+    ) -> Result<Bound<'_, 'p>, RunError> {
         let mut bound: Vec<Option<TensorView<'p>>> = vec![None; self.image.inputs.len()];
         let is_param = |s: &TensorSpec| s.role == TensorRole::Param;
         for (name, view) in params {
@@ -262,7 +296,49 @@ impl Executable {
                 )));
             }
         }
-        Ok(Bound { executable: self, params: bound })
+        let prepared = self.prepare(&bound, options)?;
+        Ok(Bound { executable: self, params: bound, prepared })
+    }
+
+    /// Runs the steps that depend on params alone and whose sizes are known.
+    fn prepare(
+        &self,
+        params: &[Option<TensorView<'_>>],
+        options: &CallOptions<'_>,
+    ) -> Result<Option<Prepared>, RunError> {
+        let started = Started::now(options);
+        for (spec, v) in self.image.inputs.iter().zip(params) {
+            if let Some(v) = v {
+                check_layout(spec, v.shape(), v.strides())?;
+            }
+        }
+        let Some(ready) = Preparation::new(&self.image, params, options.sizes)? else {
+            return Ok(None);
+        };
+        let threads = self.threads(options);
+        let bytes = ready.plan.memory(threads);
+        check_memory(bytes as u64, options.budget)?;
+        let mut memory = Buffer::zeroed(bytes)?;
+        let place = |v: &Option<TensorView<'_>>| v.as_ref().map_or_else(Place::absent, Place::read);
+        let inputs: Places = params.iter().map(place).collect();
+        let watch = options.budget.time.map(Watch::new);
+        let call = Call {
+            code: &*self.code,
+            plan: &ready.plan,
+            inputs: &inputs,
+            outputs: &[],
+            memory: memory.as_mut_ptr(),
+            cancel: watch.as_ref().map_or_else(Watch::never, Watch::flag),
+            prepared: None,
+            threads,
+            executor: self.executor(),
+        };
+        let steps = self.image.steps.iter().zip(&ready.plan.steps).enumerate();
+        for (_, (step, sized)) in steps.filter(|(k, _)| ready.runs(*k)) {
+            started.check()?;
+            call.step(step, sized).map_err(|f| self.explain(&f, options.budget))?;
+        }
+        Ok(Some(ready.done(memory)))
     }
 
     fn expect_inputs(
@@ -281,9 +357,22 @@ impl Executable {
         Err(RunError::Arity { expected: format!("{} input{plural}{list}", names.len()), found })
     }
 
-    fn plan(&self, given: &[Given<'_>], options: &CallOptions<'_>) -> Result<Arc<Plan>, RunError> {
+    /// The plan of a call, and what it can use of what was prepared.
+    fn plan<'b>(
+        &self,
+        prepared: Option<&'b Prepared>,
+        given: &[Given<'_>],
+        options: &CallOptions<'_>,
+    ) -> Result<(Arc<Plan>, Option<&'b Prepared>), RunError> {
         check_types(&self.image, given)?;
-        self.plans.get(&self.image, given, options.sizes)
+        if let Some(p) = prepared {
+            let rest = |k: usize| !p.holds(k);
+            let plan = p.plans.get(&self.image, given, options.sizes, &rest)?;
+            if p.fits(&plan.sizes) {
+                return Ok((plan, prepared));
+            }
+        }
+        Ok((self.plans.get(&self.image, given, options.sizes, &|_| true)?, None))
     }
 
     fn executor(&self) -> &dyn Executor {
@@ -305,7 +394,7 @@ impl Executable {
 
     fn execute(
         &self,
-        plan: &Plan,
+        (plan, prepared): (&Plan, Option<&Prepared>),
         (inputs, outputs): (&[Place], &[Place]),
         options: &CallOptions<'_>,
         started: &Started,
@@ -321,10 +410,14 @@ impl Executable {
             outputs,
             memory: memory.as_mut().map_or(std::ptr::null_mut(), Arena::start),
             cancel: watch.as_ref().map_or_else(Watch::never, Watch::flag),
+            prepared,
             threads,
             executor: self.executor(),
         };
-        for (step, sized) in self.image.steps.iter().zip(&plan.steps) {
+        for (k, (step, sized)) in self.image.steps.iter().zip(&plan.steps).enumerate() {
+            if prepared.is_some_and(|p| p.has_run(k)) {
+                continue;
+            }
             started.check()?;
             call.step(step, sized).map_err(|f| self.explain(&f, options.budget))?;
         }
@@ -379,7 +472,7 @@ impl Bound<'_, '_> {
         let mut rest = inputs.iter().cloned();
         let all: Vec<TensorView<'_>> =
             self.params.iter().filter_map(|p| p.clone().or_else(|| rest.next())).collect();
-        self.executable.run_with(&all, options)
+        self.executable.run_after(self.prepared.as_ref(), &all, options)
     }
 
     /// Runs into the caller's memory on the inputs that are neither `param` nor `inout`, in order;
@@ -397,7 +490,7 @@ impl Bound<'_, '_> {
         let read = read.filter(|(s, _)| s.role != TensorRole::Inout);
         let all: SmallVec<[TensorView<'_>; 4]> =
             read.filter_map(|(_, p)| p.clone().or_else(|| rest.next())).collect();
-        self.executable.run_into(&all, outputs, options)
+        self.executable.run_into_after(self.prepared.as_ref(), &all, outputs, options)
     }
 }
 

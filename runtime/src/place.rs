@@ -30,6 +30,11 @@ impl Place {
         Place::new(v.start(), v.shape(), v.strides())
     }
 
+    /// A tensor that no kernel is to touch.
+    pub(crate) fn absent() -> Place {
+        Place { start: std::ptr::null_mut(), strides: SmallVec::new() }
+    }
+
     /// True if row-major without gaps.
     pub(crate) fn is_dense(&self) -> bool {
         self.strides.first() == Some(&1)

@@ -4,6 +4,7 @@
 //! kept, because finding one takes longer than a small kernel.
 
 use crate::RunError;
+use crate::layout::Layout;
 use crate::resolve::{Extents, Given, Named, eval, extents, resolve};
 use std::sync::{Arc, Mutex, PoisonError};
 use tcc_abi::{Image, SCRATCH_ALIGNMENT, SizeExpr, Step};
@@ -31,7 +32,7 @@ pub(crate) struct Plan {
 }
 
 /// A step at the sizes of a call.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct StepPlan {
     /// Bytes that each thread needs for buffers of the kernel.
     pub(crate) scratch: usize,
@@ -41,14 +42,14 @@ pub(crate) struct StepPlan {
     pub(crate) work: f64,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 struct Key {
     shapes: Vec<Extents>,
     named: Vec<(String, i64)>,
 }
 
 impl StepPlan {
-    fn new(step: &Step, sizes: &[i64]) -> Result<StepPlan, RunError> {
+    pub(crate) fn new(step: &Step, sizes: &[i64]) -> Result<StepPlan, RunError> {
         let scratch = bytes(&step.scratch, sizes, "scratch")?;
         Ok(match &step.parallel {
             None => StepPlan { scratch, iterations: 0, work: 0.0 },
@@ -78,7 +79,18 @@ impl StepPlan {
 }
 
 impl Plan {
-    fn new(image: &Image, given: &[Given<'_>], named: Named<'_>) -> Result<Plan, RunError> {
+    /// A plan of some steps, not of a call.
+    pub(crate) fn of_steps(sizes: Vec<i64>, layout: Layout, steps: Vec<StepPlan>) -> Plan {
+        let (offsets, arena) = (layout.offsets, layout.bytes);
+        Plan { key: Key::default(), sizes, outputs: Vec::new(), offsets, arena, steps }
+    }
+
+    fn new(
+        image: &Image,
+        given: &[Given<'_>],
+        named: Named<'_>,
+        placed: &dyn Fn(usize) -> bool,
+    ) -> Result<Plan, RunError> {
         let sizes = resolve(image, given, named)?;
         let mut plan = Plan {
             key: Key {
@@ -87,18 +99,15 @@ impl Plan {
             },
             sizes,
             outputs: Vec::with_capacity(image.outputs.len()),
-            offsets: Vec::with_capacity(image.buffers.len()),
+            offsets: Vec::new(),
             arena: 0,
             steps: Vec::with_capacity(image.steps.len()),
         };
         for spec in &image.outputs {
             plan.outputs.push(extents(spec, &plan.sizes)?);
         }
-        for b in &image.buffers {
-            let offset = bytes(&b.offset, &plan.sizes, &b.name)?;
-            plan.arena = plan.arena.max(offset + bytes(&b.bytes, &plan.sizes, &b.name)?);
-            plan.offsets.push(offset);
-        }
+        let layout = Layout::new(&image.buffers, &plan.sizes, placed)?;
+        (plan.offsets, plan.arena) = (layout.offsets, layout.bytes);
         for step in &image.steps {
             plan.steps.push(StepPlan::new(step, &plan.sizes)?);
         }
@@ -136,12 +145,14 @@ pub(crate) struct Plans {
 }
 
 impl Plans {
-    /// The plan of a call with inputs of these shapes, whose types and ranks were checked.
+    /// The plan of a call with inputs of these shapes, whose types and ranks were checked. The
+    /// arena has room for the buffers that are `placed`, the same ones in each call.
     pub(crate) fn get(
         &self,
         image: &Image,
         given: &[Given<'_>],
         named: Named<'_>,
+        placed: &dyn Fn(usize) -> bool,
     ) -> Result<Arc<Plan>, RunError> {
         let fits = |p: &Arc<Plan>| p.key.fits(given, named);
         {
@@ -150,7 +161,7 @@ impl Plans {
                 return Ok(Arc::clone(plan));
             }
         }
-        let plan = Arc::new(Plan::new(image, given, named)?);
+        let plan = Arc::new(Plan::new(image, given, named, placed)?);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.truncate(KEPT - 1);
         recent.insert(0, Arc::clone(&plan));

@@ -47,6 +47,14 @@ fn main() {
     let into = median(|| f.run_into(black_box(&inputs), &mut out, &options).unwrap());
     print("add of 1 element, run_into", into);
     print("add of 1 element, run", median(|| drop(f.run_with(black_box(&inputs), &options))));
+    let f =
+        tcc::compile("fn add(A: f32[N], param B: f32[N]) -> (C: f32[N]) { C[i] = A[i] + B[i] }");
+    let f = f.unwrap();
+    let [a, b] = inputs;
+    let bound = f.bind(&[("B", b)]).unwrap();
+    let a = [a];
+    let into = median(|| bound.run_into(black_box(&a), &mut out, &options).unwrap());
+    print("add of 1 element, bound", into);
     let threads = Threads::global();
     for helpers in [1, 3, 7, 15].into_iter().filter(|h| *h < threads.threads()) {
         let shared = median(|| {

@@ -479,13 +479,11 @@ pub fn program(rng: &mut Rng) -> (Program, Vec<Kernel>) {
             p.guards.push(Guard { fact, unless_empty, origin });
         }
     }
-    let mut bind = |p: &mut Program, t: TensorId, role: Role| {
+    let bind = |p: &mut Program, t: TensorId, role: Role| {
         let b = &first.buffers[t];
         let name = format!("b{}", p.buffers.len());
-        let offset =
-            (role == Role::Intermediate).then(|| IntExpr::constant(64) * int(rng, &symbols, 1));
         let (dtype, shape) = (b.dtype, b.shape.clone());
-        p.buffers.push(ProgramBuffer { name, dtype, shape, role, offset })
+        p.buffers.push(ProgramBuffer { name, dtype, shape, role })
     };
     let roles = [Role::Input, Role::Param, Role::Inout];
     for (k, t) in first.params.iter().enumerate() {

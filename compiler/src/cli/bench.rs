@@ -11,8 +11,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tcc::{
-    CallOptions, Compiler, Executable, Executor, KernelTime, Tensor, TensorRole, TensorView,
-    TensorViewMut, Threads,
+    Bound, CallOptions, Compiler, Executable, Executor, KernelTime, Tensor, TensorRole, TensorSpec,
+    TensorView, TensorViewMut, Threads,
 };
 
 /// Measures a function: compile time, time of a call.
@@ -79,6 +79,7 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
         json!({
             "compile_s": cold,
             "compile_warm_s": median_of_warm,
+            "bind_s": call.bind,
             "times_s": times,
             "threads": threads,
             "predicted_s": predicted.iter().map(|k| k.nanoseconds).sum::<f64>() / 1e9,
@@ -88,15 +89,18 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
         .to_string()
     } else {
         let total = predicted.iter().map(|k| k.nanoseconds).sum::<f64>() / 1e3;
-        let rest = summary(cold, median_of_warm, &times, Work::of(&executable, &sizes));
+        let work = Work::of(&executable, &sizes);
+        let rest = summary((cold, median_of_warm, call.bind), &times, work);
         format!("{rest}\npredicted {total:.3} us")
     };
     files::print(format!("{line}\n").as_bytes())
 }
 
-/// A call with its memory.
+/// A call of a bound function with its memory.
 struct Call<'a> {
-    executable: &'a Executable,
+    bound: Bound<'a, 'a>,
+    /// Seconds that binding the params took.
+    bind: f64,
     inputs: Vec<TensorView<'a>>,
     options: CallOptions<'a>,
     names: Vec<String>,
@@ -104,31 +108,40 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Runs once, which gives the results' shapes.
+    /// Binds the params and runs once, which gives the results' shapes.
     fn new(
         executable: &'a Executable,
         tensors: &'a [Tensor],
         options: CallOptions<'a>,
     ) -> Result<Call<'a>, Failure> {
-        let all: Vec<TensorView<'_>> = tensors.iter().map(Tensor::view).collect();
-        let results = executable.run_with(&all, &options)?;
         let specs = executable.inputs();
+        let given = || specs.iter().zip(tensors);
+        let is_param = |s: &TensorSpec| s.role == TensorRole::Param;
+        let params = given().filter(|(s, _)| is_param(s));
+        let params: Vec<(&str, TensorView<'_>)> =
+            params.map(|(s, t)| (s.name.as_str(), t.view())).collect();
+        let started = Instant::now();
+        let bound = executable.bind_with(&params, &options)?;
+        let bind = started.elapsed().as_secs_f64();
+        let all: Vec<(&TensorSpec, TensorView<'_>)> =
+            given().filter(|(s, _)| !is_param(s)).map(|(s, t)| (s, t.view())).collect();
+        let inputs: Vec<TensorView<'_>> = all.iter().map(|(_, v)| v.clone()).collect();
+        let results = bound.run(&inputs, &options).map_err(tcc::Error::from)?;
         let inouts = || specs.iter().filter(|s| s.role == TensorRole::Inout);
         let names = executable.outputs().iter().chain(inouts()).map(|s| s.name.clone()).collect();
-        let inputs = specs
-            .iter()
-            .zip(all)
-            .filter(|(s, _)| s.role != TensorRole::Inout)
-            .map(|(_, v)| v)
-            .collect();
-        Ok(Call { executable, inputs, options, names, results })
+        let read = all.into_iter().filter(|(s, _)| s.role != TensorRole::Inout);
+        let inputs = read.map(|(_, v)| v).collect();
+        Ok(Call { bound, bind, inputs, options, names, results })
     }
 
     /// Seconds per call, one number for each sample.
     fn measure(&mut self, seconds: f64) -> Result<Vec<f64>, Failure> {
         let mut out: Vec<TensorViewMut<'_>> =
             self.results.iter_mut().map(Tensor::view_mut).collect();
-        let mut once = || self.executable.run_into(&self.inputs, &mut out, &self.options);
+        let mut once = || {
+            let done = self.bound.run_into(&self.inputs, &mut out, &self.options);
+            done.map_err(tcc::Error::from)
+        };
         let first = Instant::now();
         once()?;
         let per_call = first.elapsed().max(Duration::from_nanos(1));
@@ -223,15 +236,16 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn summary(cold: f64, warm: f64, times: &[f64], work: Option<Work>) -> String {
+fn summary((cold, warm, bind): (f64, f64, f64), times: &[f64], work: Option<Work>) -> String {
     let middle = median(&mut times.to_vec());
     let spread = median(&mut times.iter().map(|t| (t - middle).abs()).collect::<Vec<_>>());
     let least = times.iter().copied().fold(f64::INFINITY, f64::min);
     let us = |seconds: f64| format!("{:.3} us", seconds * 1e6);
     let mut out = format!(
-        "compile  {:.3} ms cold, {:.3} ms warm\ncall     {} median, {} MAD, {} min, {} samples",
+        "compile  {:.3} ms cold, {:.3} ms warm\nbind     {:.3} ms\ncall     {} median, {} MAD, {} min, {} samples",
         cold * 1e3,
         warm * 1e3,
+        bind * 1e3,
         us(middle),
         us(spread),
         us(least),

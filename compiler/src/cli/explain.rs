@@ -89,5 +89,8 @@ fn costs(
     let all = times.iter().map(|t| t.nanoseconds).sum();
     row(cost.flops(), cost.bytes(), (all, String::new()), "total");
     let _ = writeln!(out, "temporaries: {} bytes", cost.arena);
+    if cost.scratch > 0 {
+        let _ = writeln!(out, "local buffers: {} bytes for each thread", cost.scratch);
+    }
     Ok(out)
 }

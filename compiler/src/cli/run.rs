@@ -136,11 +136,29 @@ impl Loaded {
         options: &CallOptions<'_>,
     ) -> Result<Vec<Tensor>, Failure> {
         Ok(match self {
-            Loaded::Compiled(e) => e.run_with(inputs, options)?,
-            Loaded::Image(e) => e.run_with(inputs, options)?,
+            Loaded::Compiled(e) => {
+                let (params, rest) = parted(e.inputs(), inputs);
+                e.bind_with(&params, options)?.run(&rest, options).map_err(tcc::Error::from)?
+            }
+            Loaded::Image(e) => {
+                let (params, rest) = parted(e.inputs(), inputs);
+                let bound = e.bind_with(&params, options).map_err(tcc::Error::from)?;
+                bound.run(&rest, options).map_err(tcc::Error::from)?
+            }
             Loaded::Interpreted(e) => e.run_with(inputs, options)?,
         })
     }
+}
+
+/// The `param` inputs by name, and the others.
+fn parted<'s, 'v>(
+    specs: &'s [TensorSpec],
+    inputs: &[TensorView<'v>],
+) -> (Vec<(&'s str, TensorView<'v>)>, Vec<TensorView<'v>>) {
+    let (params, rest): (Vec<_>, Vec<_>) =
+        specs.iter().zip(inputs).partition(|(s, _)| s.role == TensorRole::Param);
+    let params = params.into_iter().map(|(s, v)| (s.name.as_str(), v.clone()));
+    (params.collect(), rest.into_iter().map(|(_, v)| v.clone()).collect())
 }
 
 pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {

@@ -15,13 +15,13 @@ use tcc_ir::SizeId;
 use tcc_ir::diag::Diagnostics;
 use tcc_ir::graph::{Function, Module};
 use tcc_ir::int::Symbol;
-use tcc_ir::kernel::{Kernel, print_kernel};
+use tcc_ir::kernel::{Kernel, Scratch, print_kernel};
 use tcc_ir::program::{Program, print_program};
 use tcc_ir::span::Sources;
 use tcc_ir::text::print_module;
 use tcc_passes::cost::{KernelCost, KernelTime, Machine, Setting, program_cost, program_time};
 use tcc_passes::memory_plan;
-use tcc_runtime::RunError;
+use tcc_runtime::{Layout, RunError};
 
 /// A function as kernels and a program, before code is made for it.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub struct Cost {
     pub kernels: Vec<KernelCost>,
     /// Bytes of temporaries.
     pub arena: u64,
+    /// Bytes of the kernels' local buffers, for each thread.
+    pub scratch: u64,
 }
 
 impl Cost {
@@ -188,18 +190,20 @@ impl Compilation {
         let program = self.program();
         let value = self.size_values(sizes)?;
         let kernels = program_cost(&self.lowered, program, &value);
+        let values: Vec<i64> = program.sizes.keys().map(&value).collect();
+        let temporaries = memory_plan::temporaries(program, &self.lowered.kernels);
+        let buffers = link::buffers(program, &temporaries);
+        let arena = Layout::new(&buffers, &values, &|_| true)?.bytes;
         let at = |s: Symbol| match s {
             Symbol::Size(s) => value(s),
             Symbol::Var(_) => 0,
         };
-        let mut arena = 0;
-        for (t, b) in program.buffers.iter() {
-            if let Some(offset) = &b.offset {
-                let end = (offset.clone() + memory_plan::bytes(program, t)).eval(&at);
-                arena = arena.max(end.map_err(|e| RunError::Limit(e.to_string()))?);
-            }
+        let mut scratch = 0;
+        for k in program.calls.iter().filter_map(|c| self.lowered.kernels.get(&c.kernel)) {
+            let bytes = Scratch::of(k).bytes.eval(&at);
+            scratch = scratch.max(bytes.map_err(|e| RunError::Limit(e.to_string()))?);
         }
-        Ok(Cost { kernels, arena: arena.unsigned_abs() })
+        Ok(Cost { kernels, arena: arena as u64, scratch: scratch.unsigned_abs() })
     }
 
     /// How long each kernel call takes at these sizes on a machine, as predicted; every size of the

@@ -6,7 +6,7 @@ use indexmap::{IndexMap, IndexSet};
 use std::collections::HashMap;
 use tcc_abi::{
     Argument, BufferSpec, CodeImage, Contiguity, DType, DerivedFact, Estimate, EstimateTerm, Image,
-    KernelCode, ParallelNest, Reloc, RelocTarget, SizeExpr, SizeSource, Step, TensorRole,
+    KernelCode, ParallelNest, Prepare, Reloc, RelocTarget, SizeExpr, SizeSource, Step, TensorRole,
     TensorSpec,
 };
 use tcc_ir::graph::{Function, FunctionNames, Role, sizes};
@@ -16,7 +16,8 @@ use tcc_ir::program::{Guard, Program, ProgramNames};
 use tcc_ir::scalar::{Expr, Func};
 use tcc_ir::target::Target;
 use tcc_ir::{SizeId, TensorId};
-use tcc_passes::{cost, memory_plan};
+use tcc_passes::memory_plan::Temporary;
+use tcc_passes::{cost, memory_plan, param_steps};
 
 /// The image of a program without code. `f` is the function it was made from, `kernels`
 /// those that it calls, in the order of the code.
@@ -56,21 +57,20 @@ pub(crate) fn image(
         places.insert(*t, Argument::Output(image.outputs.len() as u32));
         image.outputs.push(interface(t));
     }
-    for (t, b) in program.buffers.iter() {
-        if let Some(offset) = &b.offset {
-            places.insert(t, Argument::Buffer(image.buffers.len() as u32));
-            let bytes = size(&memory_plan::bytes(program, t));
-            let (name, offset) = (b.name.clone(), size(offset));
-            image.buffers.push(BufferSpec { name, offset, bytes });
-        }
+    let temporaries = memory_plan::temporaries(program, kernels);
+    for (k, t) in temporaries.iter().enumerate() {
+        places.insert(t.buffer, Argument::Buffer(k as u32));
     }
-    for c in &program.calls {
+    image.buffers = buffers(program, &temporaries);
+    for (c, alone) in program.calls.iter().zip(param_steps::param_calls(program)) {
         let all = c.arguments.iter().chain(&c.results);
         let arguments = all.filter_map(|t| places.get(t).copied()).collect();
         if let Some((index, _, kernel)) = kernels.get_full(&c.kernel) {
             image.steps.push(Step {
                 kernel: index as u32,
                 arguments,
+                results: c.results.len() as u32,
+                prepare: alone.then(|| prepare(kernel)),
                 scratch: size(&Scratch::of(kernel).bytes),
                 when: contiguity(kernel),
                 parallel: kernel.parallel_nest().map(|n| nest(kernel, &n, target)),
@@ -78,6 +78,25 @@ pub(crate) fn image(
         }
     }
     image
+}
+
+/// What a kernel needs to run when params are bound.
+fn prepare(kernel: &Kernel) -> Prepare {
+    let sizes = param_steps::sizes_of(kernel);
+    Prepare { sizes: sizes.into_iter().map(|s| s.index() as u32).collect() }
+}
+
+/// The temporaries of a program.
+pub(crate) fn buffers(program: &Program, temporaries: &[Temporary]) -> Vec<BufferSpec> {
+    let number = |t: TensorId| temporaries.iter().position(|x| x.buffer == t).map(|k| k as u32);
+    let spec = |t: &Temporary| BufferSpec {
+        name: program.buffers.get(t.buffer).map_or(String::new(), |b| b.name.clone()),
+        bytes: size(&t.bytes),
+        first: t.first as u32,
+        last: t.last as u32,
+        replaces: t.replaces.and_then(number),
+    };
+    temporaries.iter().map(spec).collect()
 }
 
 /// The iterations of a kernel that calls may share out, with an estimate of their time.

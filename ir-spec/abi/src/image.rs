@@ -24,7 +24,7 @@ pub struct Image {
     pub inputs: Vec<TensorSpec>,
     /// Results, in declaration order.
     pub outputs: Vec<TensorSpec>,
-    /// Intermediate tensors inside the arena.
+    /// Intermediate tensors, which lie in an arena.
     pub buffers: Vec<BufferSpec>,
     /// Kernel calls in order.
     pub steps: Vec<Step>,
@@ -109,15 +109,20 @@ pub enum TensorRole {
     Output,
 }
 
-/// An intermediate tensor: its place in the arena.
+/// An intermediate tensor, which gets a place in the arena of a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BufferSpec {
     /// Its name, for messages and profiles.
     pub name: String,
-    /// Byte offset in the arena.
-    pub offset: SizeExpr,
     /// Size in bytes.
     pub bytes: SizeExpr,
+    /// Number of the first step that names it.
+    pub first: u32,
+    /// Number of the last one.
+    pub last: u32,
+    /// A buffer whose bytes it may take over in its first step, which is the other one's last, if
+    /// both have the same size.
+    pub replaces: Option<u32>,
 }
 
 /// One kernel call.
@@ -127,6 +132,11 @@ pub struct Step {
     pub kernel: u32,
     /// What it gets, in the order of its parameters.
     pub arguments: Vec<Argument>,
+    /// How many of the arguments, the last ones, it writes.
+    pub results: u32,
+    /// Set if the step depends on `param` inputs alone, so that it need not run again until they
+    /// change.
+    pub prepare: Option<Prepare>,
     /// Bytes of [`crate::KernelCall::scratch`] that each thread of the call needs.
     pub scratch: SizeExpr,
     /// What must hold of the arguments' strides; otherwise the kernel would do nothing, and the
@@ -134,6 +144,13 @@ pub struct Step {
     pub when: Vec<Contiguity>,
     /// The iterations that may be shared out over threads.
     pub parallel: Option<ParallelNest>,
+}
+
+/// What a step that depends on `param` inputs alone needs besides them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepare {
+    /// The sizes that it reads.
+    pub sizes: Vec<u32>,
 }
 
 /// A condition on the strides of a step's arguments.
@@ -281,7 +298,7 @@ pub enum ImageError {
 }
 
 const MAGIC: &[u8; 4] = b"TCX\0";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const HEADER: usize = 24;
 
 impl Image {

@@ -17,8 +17,8 @@ pub use call::{ErrorRecord, IntrinsicFn, KernelCall, KernelFn, SCRATCH_ALIGNMENT
 pub use dtype::DType;
 pub use image::{
     Argument, BufferSpec, CodeImage, Contiguity, DerivedFact, Estimate, EstimateTerm, Image,
-    ImageError, Import, KernelCode, ParallelNest, Reloc, RelocKind, RelocTarget, Site, SizeSource,
-    Step, TensorRole, TensorSpec,
+    ImageError, Import, KernelCode, ParallelNest, Prepare, Reloc, RelocKind, RelocTarget, Site,
+    SizeSource, Step, TensorRole, TensorSpec,
 };
 pub use scalar::Scalar;
 pub use size::{SIZE_LIMIT, SizeError, SizeExpr, SizeOp};

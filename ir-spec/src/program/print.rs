@@ -18,9 +18,8 @@ pub fn print_program(program: &Program) -> String {
     for g in program.guards.iter().skip(declared) {
         let _ = writeln!(out, "    {}", p.requirement(g));
     }
-    for (t, b) in program.buffers.iter().filter(|(_, b)| b.role == Role::Intermediate) {
-        let offset = b.offset.as_ref().map(|o| format!(" @offset({})", p.int(o).replace(' ', "")));
-        let _ = writeln!(out, "    buffer {}{}", p.declaration(t), offset.unwrap_or_default());
+    for (t, _) in program.buffers.iter().filter(|(_, b)| b.role == Role::Intermediate) {
+        let _ = writeln!(out, "    buffer {}", p.declaration(t));
     }
     for c in &program.calls {
         let (args, results) = (p.list(&c.arguments), p.list(&c.results));

@@ -582,7 +582,7 @@ pub struct Program {
 /// A statement of a program.
 #[derive(Clone, Debug)]
 pub enum ProgramStmt {
-    /// `buffer T: f32[N] @offset(0)`
+    /// `buffer T: f32[N]`
     Buffer(Vec<Name>, TypeExpr, Vec<Attr>),
     /// `call k(A, B) -> C`
     Call(Name, Vec<Name>, Vec<Name>),

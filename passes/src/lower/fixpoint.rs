@@ -87,7 +87,6 @@ impl LowerCx<'_> {
             dtype: DType::Bool,
             shape: Vec::new(),
             role: tcc_ir::graph::Role::Intermediate,
-            offset: None,
         })
     }
 }

@@ -19,7 +19,6 @@ mod tighten;
 mod transpose;
 mod vector;
 
-use crate::memory_plan;
 use crate::tune::Tuning;
 use block::KernelBuilder;
 use cranelift_entity::SecondaryMap;
@@ -91,7 +90,6 @@ pub fn lower(
         }
     }
     cx.copy_back();
-    memory_plan::plan(&mut cx.program);
     Ok(Lowered { program: cx.program, kernels: cx.kernels })
 }
 
@@ -193,7 +191,6 @@ impl<'a> LowerCx<'a> {
                 dtype: tensor.dtype,
                 shape,
                 role: tensor.role,
-                offset: None,
             });
             self.homes[t] = Some(id);
         }
@@ -239,12 +236,7 @@ impl<'a> LowerCx<'a> {
             name = format!("{}_{k}", like.name);
             k += 1;
         }
-        self.program.buffers.push(ProgramBuffer {
-            name,
-            role: Role::Intermediate,
-            offset: None,
-            ..like
-        })
+        self.program.buffers.push(ProgramBuffer { name, role: Role::Intermediate, ..like })
     }
 
     /// One kernel for one definition.

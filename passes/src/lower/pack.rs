@@ -67,7 +67,6 @@ pub(super) fn pack(
         dtype,
         shape,
         role: Role::Intermediate,
-        offset: None,
     });
     fill(b, body, operand, home, (v, size), (&before, &behind));
     let buffer = b.buffer(home, false);

@@ -75,7 +75,6 @@ impl ProgramCx<'_> {
                 dtype: t.dtype,
                 shape: t.shape.clone(),
                 role: t.role,
-                offset: None,
             });
             if t.role.is_parameter() {
                 self.program.params.push(id);
@@ -129,8 +128,11 @@ impl ProgramCx<'_> {
         attrs: &[ast::Attr],
     ) -> Result<(), Reported> {
         let read = self.with_signature(|cx| cx.type_expr(ty));
-        let offset = self.offset(attrs);
-        let ((dtype, shape), offset) = (read?, offset?);
+        if let Some(a) = attrs.first() {
+            let d = unknown_name("attribute", &a.name.text, a.name.span, [].into_iter());
+            return Err(self.module.error(d));
+        }
+        let (dtype, shape) = read?;
         let mut outcome = Ok(());
         for name in names {
             if self.named(&name.text).is_some() || self.signature.size_by_name(&name.text).is_some()
@@ -145,27 +147,9 @@ impl ProgramCx<'_> {
                 dtype,
                 shape: shape.clone(),
                 role: Role::Intermediate,
-                offset: offset.clone(),
             });
         }
         outcome
-    }
-
-    fn offset(&mut self, attrs: &[ast::Attr]) -> Result<Option<IntExpr>, Reported> {
-        let d = match attrs {
-            [] => return Ok(None),
-            [a] if a.name.text == "offset" => match a.args.as_slice() {
-                [AttrArg::Expr(e)] => {
-                    return self.with_signature(|cx| cx.size_expr(e)).map(Some);
-                }
-                _ => Diagnostic::new(Code::Parse, a.span, "`@offset` takes a number of bytes"),
-            },
-            [_, a] | [a] | [_, a, ..] => {
-                let known = ["offset"].into_iter();
-                unknown_name("attribute", &a.name.text, a.name.span, known)
-            }
-        };
-        Err(self.module.error(d))
     }
 
     fn named(&self, name: &str) -> Option<TensorId> {
