@@ -297,28 +297,32 @@ impl<'a> Subject<'a> {
         if difference(&got, &self.want).is_some() {
             return Err("its results differ from those of the untuned program".to_owned());
         }
-        let mut call = Call::new(&executable, self, got);
+        let mut got = got;
+        let call = Call::new(&executable, self);
         let (started, mut least, mut calls) = (Instant::now(), f64::INFINITY, 0);
         while calls < CALLS || started.elapsed() < SPAN {
-            least = least.min(call.once()?);
+            least = least.min(call.once(&mut got)?);
             calls += 1;
         }
         Ok(least)
     }
 
+    /// The times of two programs in turns, in the same memory: pages may be slow or fast.
     fn compare(&self, a: &Module, b: &Module) -> Result<(f64, f64), String> {
-        let run = |e: &Executable| e.run_with(self.inputs, &self.call).map_err(|e| e.to_string());
         let (a, b) = (self.executable(a)?, self.executable(b)?);
-        let (mut one, mut other) = (Call::new(&a, self, run(&a)?), Call::new(&b, self, run(&b)?));
-        let mut least = (f64::INFINITY, f64::INFINITY);
+        let mut results = a.run_with(self.inputs, &self.call).map_err(|e| e.to_string())?;
+        let (one, other) = (Call::new(&a, self), Call::new(&b, self));
+        let (mut first, mut second) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let started = Instant::now();
+            let (started, mut least) = (Instant::now(), (f64::INFINITY, f64::INFINITY));
             while started.elapsed() < SPAN / 4 {
-                least.0 = least.0.min(one.once()?);
-                least.1 = least.1.min(other.once()?);
+                least.0 = least.0.min(one.once(&mut results)?);
+                least.1 = least.1.min(other.once(&mut results)?);
             }
+            first.push(least.0);
+            second.push(least.1);
         }
-        Ok(least)
+        Ok((median(first), median(second)))
     }
 
     /// What is stored of a gain: the knobs of a kernel, the schedule of what they make of it.
@@ -340,7 +344,9 @@ impl<'a> Subject<'a> {
             let first = t.definitions.iter().map(|names| names.first());
             first.map(|n| n.map_or_else(String::new, |n| tuning.knobs(n).to_string())).collect()
         });
-        if let Some(alone) = self.alone.kernels.get(kernel).filter(|_| !knobs.is_empty()) {
+        if let Some(alone) = self.alone.kernels.get(kernel)
+            && knobs.iter().any(|k| !k.is_empty())
+        {
             out.push(record(TuningDatabase::knobs_key(alone, target), knobs, String::new()));
         }
         let shaped = Tuning { schedules: IndexMap::new(), ..tuning.clone() };
@@ -386,26 +392,30 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Calls of an executable into the same memory.
+/// The middle one: what disturbs few rounds does not count.
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(f64::INFINITY)
+}
+
+/// Calls of an executable.
 struct Call<'a> {
     executable: &'a Executable,
     inputs: Vec<TensorView<'a>>,
-    results: Vec<Tensor>,
     options: CallOptions<'a>,
 }
 
 impl<'a> Call<'a> {
-    fn new(executable: &'a Executable, subject: &Subject<'a>, results: Vec<Tensor>) -> Call<'a> {
+    fn new(executable: &'a Executable, subject: &Subject<'a>) -> Call<'a> {
         let specs = executable.inputs().iter().zip(subject.inputs);
         let inputs =
             specs.filter(|(s, _)| s.role != TensorRole::Inout).map(|(_, v)| v.clone()).collect();
-        Call { executable, inputs, results, options: subject.call }
+        Call { executable, inputs, options: subject.call }
     }
 
-    /// Nanoseconds of a call.
-    fn once(&mut self) -> Result<f64, String> {
-        let mut out: Vec<TensorViewMut<'_>> =
-            self.results.iter_mut().map(Tensor::view_mut).collect();
+    /// Nanoseconds of a call that writes to this memory.
+    fn once(&self, results: &mut [Tensor]) -> Result<f64, String> {
+        let mut out: Vec<TensorViewMut<'_>> = results.iter_mut().map(Tensor::view_mut).collect();
         let started = Instant::now();
         let run = self.executable.run_into(&self.inputs, &mut out, &self.options);
         run.map_err(|e| e.to_string())?;
@@ -463,5 +473,30 @@ fn tolerance(dtype: DType) -> f64 {
         DType::F32 | DType::C64 => 1e-5,
         DType::F16 | DType::BF16 => 1e-2,
         _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn differ<T: crate::Element>(got: &[T], want: &[T]) -> Option<String> {
+        let tensor = |v: &[T]| vec![Tensor::from_slice(v, &[v.len()]).unwrap()];
+        difference(&tensor(got), &tensor(want))
+    }
+
+    #[test]
+    fn only_rounding_is_no_difference() {
+        let want = [1.0f32, f32::NAN, f32::INFINITY, -1000.0];
+        assert_eq!(differ(&want, &want), None);
+        assert_eq!(differ(&[1.005, want[1], want[2], want[3]], &want), None);
+        for wrong in [[1.02, f32::NAN], [1.0, 0.0], [f32::NAN, f32::NAN]] {
+            assert!(differ(&[wrong[0], wrong[1], want[2], want[3]], &want).is_some(), "{wrong:?}");
+        }
+        assert!(differ(&[1.0, want[1], f32::MAX, want[3]], &want).is_some());
+        assert_eq!(differ(&[1i64, 2], &[1, 3]).as_deref(), Some("element 1 of result 0 differs"));
+        assert!(differ(&[1.0f64], &[1.0 + 1e-11]).is_some());
+        assert!(differ(&[1.0f32], &[1.0, 2.0]).is_some());
+        assert!(difference(&[], &[Tensor::from_slice(&[1.0f32], &[1]).unwrap()]).is_some());
     }
 }
