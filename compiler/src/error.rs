@@ -1,6 +1,7 @@
 //! Why a program was not compiled or did not run.
 
 use crate::backend::BackendError;
+use crate::tuner::TuningError;
 use tcc_ir::diag::{Code, Diagnostic, Diagnostics};
 use tcc_ir::span::Sources;
 use tcc_passes::pipeline::{Failure, PipelineError};
@@ -29,6 +30,9 @@ pub enum Error {
     /// A text is no list of passes.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
+    /// A program cannot be tuned.
+    #[error(transparent)]
+    Tuning(#[from] TuningError),
     /// A bug in tcc.
     #[error("pass `{}` failed: {}", .0.pass, .0.message)]
     Internal(Box<Failure>),
@@ -99,6 +103,9 @@ impl Error {
             }
             Error::Tensor(_) => Code::Shape.word(),
             Error::Pipeline(_) => Code::Parse.word(),
+            Error::Tuning(TuningError::Database { .. }) => Code::File.word(),
+            Error::Tuning(TuningError::Wrong(_)) => Code::Internal.word(),
+            Error::Tuning(_) => Code::Unsupported.word(),
         }
     }
 
@@ -110,6 +117,7 @@ impl Error {
             Error::Internal(_) => {
                 Some("this is a bug in tcc; `Failure::reproducer` replays it".to_owned())
             }
+            Error::Tuning(e) => e.help().map(str::to_owned),
             Error::Backend(_) | Error::Load(_) | Error::Tensor(_) | Error::Pipeline(_) => None,
         }
     }
@@ -123,6 +131,7 @@ impl Error {
             | Error::Run(_)
             | Error::Tensor(_)
             | Error::Pipeline(_)
+            | Error::Tuning(_)
             | Error::Internal(_) => &[],
         }
     }

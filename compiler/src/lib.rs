@@ -25,6 +25,7 @@ mod interpreter;
 mod jit;
 mod machine;
 mod object;
+mod tuner;
 
 pub use backend::{BackendError, Target};
 pub use cache::{Cache, CacheContents, CacheUse};
@@ -38,6 +39,9 @@ pub use tcc_passes::cost::{KernelCost, KernelTime, Level, Limit, Machine};
 pub use tcc_runtime::{
     Bound, Budget, CallOptions, Complex32, Complex64, Element, Executor, LoadError, RunError,
     Tensor, TensorError, TensorView, TensorViewMut, Threads,
+};
+pub use tuner::{
+    TuneOptions, TuneReport, TunedKernel, TuningDatabase, TuningError, TuningGain, TuningRecord,
 };
 
 /// Compiles the last function of a text for this machine.

@@ -16,3 +16,4 @@ pub mod pipeline;
 pub mod plan;
 pub mod schedule;
 pub mod share_kernels;
+pub mod tune;

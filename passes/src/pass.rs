@@ -8,6 +8,7 @@ use crate::lower::{LowerOptions, lower};
 use crate::parallelize::parallelize;
 use crate::plan::Strategy;
 use crate::share_kernels::share_kernels;
+use crate::tune::Tuning;
 use indexmap::IndexMap;
 use std::fmt;
 use tcc_ir::graph::{Checked, Module};
@@ -172,7 +173,12 @@ fn inline_all(module: &mut Module) -> Changed {
 }
 
 /// Lowers every function; kernels and programs take the functions' place.
-pub(crate) fn lower_all(checked: &Checked<'_>, target: &Target, settings: &Settings) -> Module {
+pub(crate) fn lower_all(
+    checked: &Checked<'_>,
+    target: &Target,
+    settings: &Settings,
+    tuning: &Tuning,
+) -> Module {
     let options = LowerOptions {
         strided: settings.get("strided") == "true",
         vectorize: settings.get("vectorize") == "true",
@@ -186,7 +192,7 @@ pub(crate) fn lower_all(checked: &Checked<'_>, target: &Target, settings: &Setti
         ..Module::default()
     };
     for name in module.functions.keys() {
-        let lowered = lower(checked, name, target, options)
+        let lowered = lower(checked, name, target, options, tuning)
             .unwrap_or_else(|e| panic!("`lower` requires `inline_calls`: {e}"));
         out.programs.insert(name.clone(), canonical_program(&lowered.program));
         out.kernels.extend(lowered.kernels.iter().map(|(n, k)| (n.clone(), canonical(k))));

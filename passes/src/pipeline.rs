@@ -8,6 +8,7 @@ use crate::graph::Changed;
 use crate::lower;
 use crate::pass::{self, PASSES, Pass, Run, Settings};
 use crate::schedule::apply_all;
+use crate::tune::Tuning;
 use indexmap::IndexMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -119,6 +120,17 @@ pub fn run(
     verify_each: bool,
     observe: &mut dyn FnMut(Moment<'_>),
 ) -> Result<Module, Failure> {
+    run_tuned(checked, pipeline, (target, &Tuning::default()), verify_each, observe)
+}
+
+/// As [`run`], where lowering is told the knobs of a tuning.
+pub fn run_tuned(
+    checked: &Checked<'_>,
+    pipeline: &Pipeline,
+    (target, tuning): (&Target, &Tuning),
+    verify_each: bool,
+    observe: &mut dyn FnMut(Moment<'_>),
+) -> Result<Module, Failure> {
     let mut module = checked.module().clone();
     let original: IndexMap<String, Vec<DerivedFact>> = module
         .functions
@@ -129,8 +141,9 @@ pub fn run(
         observe(Moment::Before(step));
         let last = k + 1 == pipeline.0.len();
         let verify = verify_each || last;
-        let attempt =
-            catch_unwind(AssertUnwindSafe(|| apply(&module, step, target, verify, &original)));
+        let attempt = catch_unwind(AssertUnwindSafe(|| {
+            apply(&module, step, (target, tuning), verify, &original)
+        }));
         let (code, message) = match attempt {
             Ok(Ok((next, changed))) => {
                 module = next;
@@ -155,7 +168,7 @@ pub fn run(
 fn apply(
     module: &Module,
     step: &Step,
-    target: &Target,
+    (target, tuning): (&Target, &Tuning),
     verify: bool,
     original: &IndexMap<String, Vec<DerivedFact>>,
 ) -> Result<(Module, Changed), (Code, String)> {
@@ -170,7 +183,7 @@ fn apply(
         }
         Run::Lower => {
             let checked = check(module).map_err(|d| findings(&d))?;
-            let mut next = pass::lower_all(&checked, target, &step.settings);
+            let mut next = pass::lower_all(&checked, target, &step.settings, tuning);
             for (name, facts) in original {
                 if let Some(program) = next.programs.get_mut(name) {
                     lower::add_guards(program, facts);

@@ -156,9 +156,9 @@ mod tests {
     fn bytes_are_taken_over() {
         let chain = [buffer(64, 0, 1, None), buffer(64, 1, 2, Some(0)), buffer(64, 2, 3, Some(1))];
         assert_eq!(layout(&chain).bytes, 64);
-        // Not those of one without a place, nor of another size.
-        let longer = [chain[0].clone(), chain[1].clone(), buffer(64, 2, 3, None)];
-        let l = Layout::new(&longer, &[], &|k| k != 0).expect("constant sizes");
+        // Not if the one before has no place, or another size.
+        let longer = [buffer(64, 0, 2, None), buffer(64, 1, 2, None), buffer(64, 2, 3, Some(1))];
+        let l = Layout::new(&longer, &[], &|k| k != 1).expect("constant sizes");
         assert_eq!((l.bytes, l.offsets), (128, vec![0, 0, 64]));
         let other = [buffer(64, 0, 1, None), buffer(128, 1, 2, Some(0))];
         assert_eq!(layout(&other).bytes, 192);

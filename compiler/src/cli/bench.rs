@@ -4,6 +4,7 @@ use super::input::InputArgs;
 use super::report::Failure;
 use super::run::{compile, named};
 use super::target::TargetArg;
+use super::tune::TuningArgs;
 use super::{Form, files, npy};
 use serde_json::json;
 use std::num::NonZeroUsize;
@@ -38,6 +39,8 @@ pub(crate) struct Args {
     save: Option<PathBuf>,
     #[command(flatten)]
     target: TargetArg,
+    #[command(flatten)]
+    tuning: TuningArgs,
 }
 
 /// A sample averages as many calls as take this long.
@@ -51,7 +54,7 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
             .help("build with `cargo build --release`"));
     }
     let text = files::read_text(&a.file)?;
-    let compiler = named(a.target.compiler()?, a.function.as_deref(), &a.file);
+    let compiler = named(a.tuning.apply(a.target.compiler()?)?, a.function.as_deref(), &a.file);
     let started = Instant::now();
     let executable = compile(&compiler, &text, form)?;
     let cold = started.elapsed().as_secs_f64();

@@ -4,6 +4,7 @@ use super::cache::CacheArgs;
 use super::report::{self, Failure};
 use super::run::named;
 use super::target::TargetArg;
+use super::tune::TuningArgs;
 use super::{Form, files};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,8 @@ pub(crate) struct Args {
     emit: Vec<Emit>,
     #[command(flatten)]
     target: TargetArg,
+    #[command(flatten)]
+    tuning: TuningArgs,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -67,7 +70,7 @@ impl Emit {
 
 pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
     let text = files::read_text(&a.file)?;
-    let compiler = named(a.target.compiler()?, a.function.as_deref(), &a.file);
+    let compiler = named(a.tuning.apply(a.target.compiler()?)?, a.function.as_deref(), &a.file);
     if a.emit == [Emit::Image] {
         let made = a.cache.apply(compiler)?.compile_image(&text)?;
         report::print(&made.warnings, &made.sources, form);

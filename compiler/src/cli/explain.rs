@@ -4,6 +4,7 @@ use super::input::InputArgs;
 use super::report::{self, Failure};
 use super::run::named;
 use super::target::TargetArg;
+use super::tune::TuningArgs;
 use super::{Form, files};
 use std::fmt::Write;
 use std::num::NonZeroUsize;
@@ -26,11 +27,13 @@ pub(crate) struct Args {
     threads: Option<NonZeroUsize>,
     #[command(flatten)]
     target: TargetArg,
+    #[command(flatten)]
+    tuning: TuningArgs,
 }
 
 pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
     let text = files::read_text(&a.file)?;
-    let compiler = named(a.target.compiler()?, a.function.as_deref(), &a.file);
+    let compiler = named(a.tuning.apply(a.target.compiler()?)?, a.function.as_deref(), &a.file);
     let lowered = compiler.lower(&text)?;
     report::print(lowered.warnings(), lowered.sources(), form);
     let mut out = format!("target {}\n\n{}\n", compiler.target(), lowered.text(Stage::Program)?);
@@ -42,6 +45,20 @@ pub(crate) fn run(a: &Args, form: Form) -> Result<(), Failure> {
         let machine = compiler.measure_machine()?;
         let threads = a.threads.map_or(machine.cores, NonZeroUsize::get);
         out.push_str(&costs(&lowered, &sizes, &lowered.predict(&sizes, &machine, threads)?)?);
+    }
+    for t in lowered.tuned() {
+        let (before, after) = (t.record.before_ns / 1e3, t.record.after_ns / 1e3);
+        let _ = match &t.refused {
+            None => writeln!(
+                out,
+                "`{}` is tuned, which took a program from {before:.2} us to {after:.2} us: {}",
+                t.kernel,
+                t.record.choice()
+            ),
+            Some(reason) => {
+                writeln!(out, "`{}` is tuned, but not as it was recorded: {reason}", t.kernel)
+            }
+        };
     }
     for (kernel, reason) in lowered.refusals()? {
         let _ = writeln!(out, "`{kernel}` is compiled by Cranelift: {reason}");

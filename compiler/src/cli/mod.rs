@@ -21,6 +21,7 @@ mod run;
 mod show;
 mod target;
 mod targets;
+mod tune;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use report::Failure;
@@ -57,6 +58,7 @@ enum Command {
     Opt(opt::Args),
     Explain(explain::Args),
     Bench(bench::Args),
+    Tune(tune::Args),
     Cache(cache::Args),
     Targets(targets::Args),
     Completions(completions::Args),
@@ -96,6 +98,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Opt(a) => opt::run(&a, form),
         Command::Explain(a) => explain::run(&a, form),
         Command::Bench(a) => bench::run(&a, form),
+        Command::Tune(a) => tune::run(&a, form),
         Command::Cache(a) => cache::run(&a),
         Command::Targets(a) => targets::run(&a),
         Command::Completions(a) => completions::run(&a),

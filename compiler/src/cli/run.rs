@@ -4,6 +4,7 @@ use super::cache::CacheArgs;
 use super::input::{self, InputArgs};
 use super::report::{self, Failure};
 use super::target::TargetArg;
+use super::tune::TuningArgs;
 use super::{Form, files, npy, show};
 use clap::ValueEnum;
 use std::num::NonZeroUsize;
@@ -71,6 +72,8 @@ pub(crate) struct Args {
     threads: Option<NonZeroUsize>,
     #[command(flatten)]
     target: TargetArg,
+    #[command(flatten)]
+    tuning: TuningArgs,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -206,7 +209,7 @@ fn equation_and_inputs(a: &Args, text: &str) -> Result<(Loaded, Vec<Tensor>), Fa
     let tensors =
         a.files.iter().map(|path| npy::read(path)).collect::<Result<Vec<Tensor>, Failure>>()?;
     let shapes: Vec<_> = tensors.iter().map(|t| (t.dtype(), t.shape())).collect();
-    let compiler = a.cache.apply(a.target.compiler()?)?;
+    let compiler = a.cache.apply(a.tuning.apply(a.target.compiler()?)?)?;
     let loaded = match engine(a) {
         Engine::Jit => Loaded::Compiled(Box::new(equation.compile(&compiler, &shapes)?)),
         Engine::Interp => Loaded::Interpreted(Box::new(
@@ -229,7 +232,8 @@ fn load(a: &Args, form: Form) -> Result<Loaded, Failure> {
         return Ok(Loaded::Image(Box::new(executable)));
     }
     let text = files::as_text(bytes, path)?;
-    let compiler = named(a.cache.apply(a.target.compiler()?)?, a.function.as_deref(), path);
+    let compiler =
+        named(a.cache.apply(a.tuning.apply(a.target.compiler()?)?)?, a.function.as_deref(), path);
     Ok(match engine(a) {
         Engine::Jit => Loaded::Compiled(Box::new(compile(&compiler, &text, form)?)),
         Engine::Interp => Loaded::Interpreted(Box::new(

@@ -153,8 +153,9 @@ impl Compiler {
         let machine = format!("{t} {} {} {}", target_lexicon::HOST, t.vector_bytes, t.fma);
         let (passes, program) = (self.pipeline.to_string(), print_module(&request.module));
         let features = t.features.join(" ");
+        let tuning = self.tuning.as_ref().map_or_else(String::new, |db| db.fingerprint(t));
         let mut parts = BUILD.to_vec();
-        parts.extend([machine.as_str(), &features, &passes, &request.entry, &program]);
+        parts.extend([machine.as_str(), &features, &passes, &tuning, &request.entry, &program]);
         Key::of(&parts)
     }
 }

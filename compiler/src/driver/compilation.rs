@@ -6,6 +6,7 @@ use crate::backend::cranelift::{self, Listing};
 use crate::backend::{ObjectCode, Target};
 use crate::jit::JitCode;
 use crate::object;
+use crate::tuner::TunedKernel;
 use indexmap::IndexMap;
 use std::fmt;
 use std::str::FromStr;
@@ -31,6 +32,7 @@ pub struct Compilation {
     pub(crate) warnings: Diagnostics,
     pub(crate) source: Module,
     pub(crate) lowered: Module,
+    pub(crate) tuned: Vec<TunedKernel>,
 }
 
 /// What a call costs.
@@ -141,6 +143,11 @@ impl Compilation {
     /// The lowered function: its program and kernels.
     pub fn lowered(&self) -> &Module {
         &self.lowered
+    }
+
+    /// The kernels that the tuning database has a record of.
+    pub fn tuned(&self) -> &[TunedKernel] {
+        &self.tuned
     }
 
     /// Edits the kernels before code is made of them, for experiments with schedules and for tests

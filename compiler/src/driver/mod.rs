@@ -10,13 +10,15 @@ pub use compilation::{Compilation, Cost, Stage};
 pub(crate) use link::tensor_specs;
 
 use crate::backend::Target;
+use crate::tuner::{self, TunedKernel, TuningDatabase};
 use crate::{Cache, Error, Executable};
 use std::sync::Arc;
 use tcc_ir::diag::{Code, Diagnostic, Diagnostics};
 use tcc_ir::graph::{Checked, DerivedFact, Module, Node, check};
 use tcc_ir::span::Sources;
 use tcc_ir::text::read_module;
-use tcc_passes::pipeline::{self, DEFAULT, Pipeline};
+use tcc_passes::pipeline::{self, DEFAULT, Moment, Pipeline};
+use tcc_passes::tune::Tuning;
 
 /// Compiles source texts for a target.
 ///
@@ -38,6 +40,7 @@ pub struct Compiler {
     pipeline: Pipeline,
     verify_each: bool,
     cache: Option<Arc<Cache>>,
+    tuning: Option<Arc<TuningDatabase>>,
 }
 
 impl Compiler {
@@ -55,6 +58,7 @@ impl Compiler {
             pipeline,
             verify_each: false,
             cache: None,
+            tuning: None,
         }
     }
 
@@ -105,6 +109,20 @@ impl Compiler {
     #[must_use]
     pub fn cache(mut self, cache: Arc<Cache>) -> Compiler {
         self.cache = Some(cache);
+        self
+    }
+
+    /// Compiles kernels as the records of this database say; without it as passes choose. Code
+    /// follows from the text, the target, the passes and the records.
+    #[must_use]
+    pub fn tuning(mut self, database: Arc<TuningDatabase>) -> Compiler {
+        self.tuning = Some(database);
+        self
+    }
+
+    /// Without a tuning database.
+    pub(crate) fn untuned(mut self) -> Compiler {
+        self.tuning = None;
         self
     }
 
@@ -163,14 +181,56 @@ impl Compiler {
             Ok(checked) => checked,
             Err(diagnostics) => return Err(Error::source(diagnostics, sources)),
         };
-        let lowered = self.run_passes(&checked)?;
+        let (lowered, tuned) = self.run_passes(&checked)?;
         let (target, warnings) = (self.target.clone(), checked.warnings);
-        Ok(Compilation { target, entry, sources, warnings, source: module, lowered })
+        Ok(Compilation { target, entry, sources, warnings, source: module, lowered, tuned })
     }
 
-    fn run_passes(&self, checked: &Checked<'_>) -> Result<Module, Error> {
-        let (pipeline, each) = (&self.pipeline, self.verify_each);
-        pipeline::run(checked, pipeline, &self.target, each, &mut |_| {}).map_err(Error::pass)
+    /// The lowered program, and what the tuning database said about it.
+    fn run_passes(&self, checked: &Checked<'_>) -> Result<(Module, Vec<TunedKernel>), Error> {
+        // What `lower` made is what the database knows.
+        let mut alone = None;
+        let run = |tuning: &Tuning, alone: &mut Option<Module>| {
+            let (pipeline, each) = (&self.pipeline, self.verify_each);
+            let target = (&self.target, tuning);
+            let mut keep = |m: Moment<'_>| match m {
+                Moment::After(step, _, module) if step.pass.name == "lower" => {
+                    *alone = self.tuning.as_ref().map(|_| module.clone());
+                }
+                Moment::Before(_) | Moment::After(..) => {}
+            };
+            pipeline::run_tuned(checked, pipeline, target, each, &mut keep).map_err(Error::pass)
+        };
+        let lowered = run(&Tuning::default(), &mut alone)?;
+        let Some(database) = &self.tuning else { return Ok((lowered, Vec::new())) };
+        let (mut found, tuning) =
+            tuner::knobs(database, alone.as_ref().unwrap_or(&lowered), &self.target);
+        let mut lowered = if tuning.knobs.is_empty() { lowered } else { run(&tuning, &mut None)? };
+        found.extend(tuner::schedule(database, &mut lowered, &self.target));
+        Ok((lowered, found))
+    }
+
+    /// What `lower` makes of a program, before other passes.
+    pub(crate) fn lowered_alone(&self, graph: &Module) -> Result<Module, Error> {
+        let steps = self.pipeline.0.iter().filter(|s| s.pass.name == "lower");
+        let lower = Pipeline(steps.cloned().collect());
+        let checked = check(graph).map_err(|d| Error::source(d, Sources::default()))?;
+        let lowered = pipeline::run(&checked, &lower, &self.target, false, &mut |_| {});
+        lowered.map_err(Error::pass)
+    }
+
+    /// The program of a compilation before it is lowered, and the passes from there on.
+    pub(crate) fn before_lowering(&self, c: &Compilation) -> Result<(Module, Pipeline), Error> {
+        let steps = self.pipeline.0.iter();
+        let at = steps.clone().position(|s| s.pass.name == "lower").unwrap_or(0);
+        let (first, rest) = self.pipeline.0.split_at(at);
+        let (first, rest) = (Pipeline(first.to_vec()), Pipeline(rest.to_vec()));
+        let checked = match check(&c.source) {
+            Ok(checked) => checked,
+            Err(diagnostics) => return Err(Error::source(diagnostics, c.sources.clone())),
+        };
+        let graph = pipeline::run(&checked, &first, &self.target, false, &mut |_| {});
+        Ok((graph.map_err(Error::pass)?, rest))
     }
 
     /// The function to compile.

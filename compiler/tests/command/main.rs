@@ -9,3 +9,4 @@ mod inputs;
 mod results;
 mod sandbox;
 mod streams;
+mod tuning;

@@ -60,7 +60,7 @@ impl Sandbox {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcc"));
         command.args(args).current_dir(self.0.path()).env_remove("RUST_BACKTRACE");
-        command.env("TCC_CACHE", "off").env_remove("TCC_CACHE_MIB");
+        command.env("TCC_TUNING", "off").env("TCC_CACHE", "off").env_remove("TCC_CACHE_MIB");
         command
     }
 

@@ -19,6 +19,7 @@ mod tighten;
 mod transpose;
 mod vector;
 
+use crate::tune::Tuning;
 use block::KernelBuilder;
 use cranelift_entity::SecondaryMap;
 use indexmap::IndexMap;
@@ -66,9 +67,10 @@ pub fn lower(
     name: &str,
     target: &Target,
     options: LowerOptions,
+    tuning: &Tuning,
 ) -> Result<Lowered, LowerError> {
     let f = checked.function(name).ok_or_else(|| LowerError::Unknown(name.to_owned()))?;
-    let mut cx = LowerCx::new(f, target, options);
+    let mut cx = LowerCx::new(f, target, options, tuning);
     cx.guards(checked);
     cx.groups = group::groups(&cx);
     cx.buffers();
@@ -114,6 +116,7 @@ pub(crate) struct LowerCx<'a> {
     pub(crate) f: &'a Function,
     pub(crate) target: &'a Target,
     pub(crate) options: LowerOptions,
+    pub(crate) tuning: &'a Tuning,
     /// Producers whose definition is computed where it is read.
     pub(crate) inlined: SecondaryMap<TensorId, bool>,
     /// Scanned tensors that keep only their last slots: axis and number of slots.
@@ -129,13 +132,19 @@ pub(crate) struct LowerCx<'a> {
 }
 
 impl<'a> LowerCx<'a> {
-    fn new(f: &'a Function, target: &'a Target, options: LowerOptions) -> LowerCx<'a> {
+    fn new(
+        f: &'a Function,
+        target: &'a Target,
+        options: LowerOptions,
+        tuning: &'a Tuning,
+    ) -> LowerCx<'a> {
         let program =
             Program { name: f.name.clone(), sizes: f.sizes.clone(), ..Program::default() };
         LowerCx {
             f,
             target,
             options,
+            tuning,
             inlined: fuse::inlined(f),
             windows: scan::windows(f),
             homes: SecondaryMap::new(),

@@ -24,16 +24,17 @@
 
 mod copy;
 mod loops;
+mod plan;
 mod tile;
 
 use super::block::{Body, KernelBuilder};
 use super::nest::{self, Initial, extent_of, over_spatial};
-use super::pack::{self, Panels};
+use super::pack::Panels;
 use super::reduce::{split_vars, update_of};
 use super::vector::{Motion, motion};
-use std::cmp::Reverse;
+use crate::tune::Knobs;
 use tcc_ir::int::IntExpr;
-use tcc_ir::kernel::{Buffer, Scope, Stmt, Update};
+use tcc_ir::kernel::{Scope, Stmt, Update};
 use tcc_ir::scalar::{Expr, Func, Read, Reducer, Subscript};
 use tcc_ir::{TensorId, VarId};
 
@@ -41,6 +42,8 @@ use tcc_ir::{TensorId, VarId};
 const REGISTERS: i64 = 30;
 /// Cycles a load: a core starts two a cycle, but seldom for long.
 const LOAD: f64 = 0.6;
+/// Cycles that a round of the innermost loop takes besides.
+const ROUND: f64 = 0.75;
 /// Cycles a vector from the second cache.
 const STREAM: f64 = 2.5;
 /// Bytes of the cache that a core has for itself: what the copy of the lanes' operand may take.
@@ -89,6 +92,7 @@ struct Contraction {
     /// Lanes of a vector.
     width: i64,
     blocks: Option<Blocks>,
+    knobs: Knobs,
 }
 
 /// Blocks of lanes and of a summed variable.
@@ -127,12 +131,12 @@ pub(super) fn ceil_of(extent: &IntExpr, size: i64) -> IntExpr {
 
 /// The tile with the least time for so many rows and lanes: a core starts two multiplications a
 /// cycle and a load every [`LOAD`] cycles, waits four cycles for a sum, and gets a vector of the
-/// lanes' operand from the
-/// second cache in [`STREAM`] cycles, if the summed variables are too long for the first one.
+/// lanes' operand from the second cache in [`STREAM`] cycles, if the summed variables are too long
+/// for the first one.
 pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
     let mut best = (f64::INFINITY, Tile { rows: 1, vectors: 1 });
     for vectors in 1..=6 {
-        let near = vectors * 64 * summed.min(SUMMED) <= FIRST;
+        let near = vectors * 64 * summed.min(256) <= FIRST;
         for most in 1..=REGISTERS {
             if most * vectors + vectors + 1 > REGISTERS {
                 continue;
@@ -144,7 +148,7 @@ pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
             let loads = LOAD * (high + vectors) as f64;
             let stream = if near { 0.0 } else { STREAM * vectors as f64 };
             let work = fused.max(loads).max(4.0).max(stream);
-            let time = (tiles * columns) as f64 * (work + 0.01 * (high + vectors) as f64);
+            let time = (tiles * columns) as f64 * (work + ROUND + 0.01 * (high + vectors) as f64);
             if time < best.0 {
                 best = (time, Tile { rows: high, vectors });
             }
@@ -194,6 +198,7 @@ pub(super) fn contraction(
     let again = volume(c.outer.iter().filter(|v| still(v)).map(extent));
     let wanted = c.wants_copy(body, last, (summed, if shared { rows } else { 1 }, again));
     let unit = moves_by_one(&c.value, last);
+    let wanted = c.knobs.copy.filter(|_| unit).map_or(wanted, |copy| copy == 1);
     if wanted && shared && rows >= 2 {
         c.merge_lanes(b, body);
     } else if !unit {
@@ -206,6 +211,7 @@ pub(super) fn contraction(
         c.tile.rows = c.tile.rows.min(4);
         c.tile.vectors = c.tile.vectors.min(if c.tile.rows > 1 { 2 } else { 4 });
     }
+    c.tile = c.chosen_tile(c.tile, rows);
     if wanted && unit && c.is_dense(b, body) {
         let summed = c.summed.first().copied()?;
         let extent = nominal(&extent_of(body, summed));
@@ -315,6 +321,7 @@ fn recognize(
         tile: Tile { rows: 1, vectors: 1 },
         width: i64::from(b.cx.target.vector_bytes) / dtype.size() as i64,
         blocks: None,
+        knobs: b.cx.tuning.knobs(&body.name),
     })
 }
 
@@ -470,216 +477,6 @@ impl Contraction {
             self.lanes.insert(0, v);
             inner = extent_of(body, v);
         }
-    }
-
-    /// Blocks of few rows of a large matrix: as many as the core follows at a time.
-    fn plan_rows(&self, body: &Body) -> Option<Blocks> {
-        let extent = |v: VarId| nominal(&extent_of(body, v));
-        let summed = self.summed.iter().copied().max_by_key(|v| extent(*v))?;
-        let others = volume(self.summed.iter().map(|v| extent(*v))) / extent(summed);
-        let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
-        let step = self.tile.vectors * self.width;
-        let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
-        Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None, panel: None })
-    }
-
-    /// An outer variable that only the moving part bears, with as many of its values as a copy
-    /// holds: one along which elements lie side by side, or one that makes up for few lanes.
-    fn plane_of(&self, body: &Body, moving: &Expr) -> Option<(VarId, i64)> {
-        let beside = |v: &VarId| {
-            let reads = moving.reads();
-            reads.iter().all(|r| motion(&r.subscripts, *v) == Motion::Next)
-        };
-        let alone = |v: &VarId| {
-            mentions(moving, *v) && self.fixed.as_ref().is_none_or(|f| !mentions(f, *v))
-        };
-        let known = |v: &VarId| extent_of(body, *v).as_constant();
-        let candidates = || self.outer.iter().copied().filter(|v| alone(v) && known(v).is_some());
-        if let Some(v) = candidates().find(beside) {
-            let extent = known(&v)?;
-            let whole = extent <= 2 * PLANE;
-            return Some((v, if whole { extent } else { dividing(extent, PLANE, 1) }));
-        }
-        let lanes = volume(self.lanes.iter().map(|v| nominal(&extent_of(body, *v))));
-        let v = candidates().filter(|_| lanes < LANES / 2).max_by_key(|v| known(v))?;
-        let n = dividing(known(&v)?, (LANES / lanes).max(1), 1);
-        (n > 1).then_some((v, n))
-    }
-
-    /// Takes outer variables in the order of the axes of what is copied, so that what one copy
-    /// leaves of a line is there for the next.
-    fn order_outer(&mut self, moving: &Expr) {
-        self.outer.sort_by_key(|v| axis_of(moving, *v));
-    }
-
-    /// How the moving part is copied.
-    fn plan_copy(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Blocks> {
-        let moving = self.moving.clone()?;
-        let moving = &moving;
-        let plane = self.plane_of(body, moving);
-        self.outer.retain(|v| plane.is_none_or(|(p, _)| p != *v));
-        self.shared = self.outer.iter().copied().filter(|v| !mentions(moving, *v)).collect();
-        self.outer.retain(|v| mentions(moving, *v));
-        self.order_outer(moving);
-        let planes = plane.map_or(1, |(_, n)| n);
-        let borne: Vec<VarId> =
-            self.summed.iter().copied().filter(|v| mentions(moving, *v)).collect();
-        let extent = |v: VarId| nominal(&extent_of(body, v));
-        // The longest; of several, one along which no side's elements lie side by side, and of
-        // which whole runs of the moving part are taken, if that is by far the larger side.
-        let beside = |v: VarId, e: Option<&Expr>| {
-            let reads = e.map(Expr::reads).unwrap_or_default();
-            reads.iter().any(|r| motion(&r.subscripts, v) == Motion::Next)
-        };
-        let elements = |e: Option<&Expr>| -> i64 {
-            let all = body.vars.iter().filter(|(v, _)| e.is_some_and(|e| mentions(e, *v)));
-            volume(all.map(|(_, n)| nominal(n)))
-        };
-        let larger = elements(Some(moving)) > 4 * elements(self.fixed.as_ref());
-        let summed = borne.iter().copied().max_by_key(|v| {
-            let apart = larger || !beside(*v, self.fixed.as_ref());
-            let apart = apart && !beside(*v, Some(moving));
-            (extent(*v), apart, Reverse(axis_of(moving, *v)))
-        })?;
-        let others = volume(borne.iter().filter(|v| **v != summed).map(|v| extent(*v)));
-        if borne.iter().any(|v| *v != summed && extent_of(body, *v).as_constant().is_none()) {
-            return None;
-        }
-        // What is not known is not cut twice: each cut doubles the code.
-        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
-        let cut = self.lanes.iter().all(known) && known(&summed);
-        let most = (SUMMED / others).max(1);
-        let most =
-            if planes > 1 { most.min((CACHE / 2 / (planes * others * 256)).max(1)) } else { most };
-        let block = dividing(extent(summed), most, 1);
-        let size = body.value.dtype().size() as i64;
-        let inner = volume(self.lanes.iter().skip(1).map(|v| extent(*v)));
-        let fitting = (CACHE / 2 / (block * others * size * planes)).min(4 * LANES);
-        let step = self.tile.vectors * self.width;
-        let first = extent(*self.lanes.first()?);
-        let lanes = if !cut {
-            step
-        } else if self.lanes.len() == 1 && first <= fitting {
-            first
-        } else if self.lanes.len() == 1 {
-            dividing(first, fitting.max(step), step)
-        } else {
-            // Rows of an image that fill tiles best.
-            let whole = first * inner <= 2 * fitting;
-            let most = if whole { first } else { (fitting / inner).clamp(1, first) };
-            let waste = |n: i64| {
-                let all = ceil(first, n) * ceil(n * inner, step) * step;
-                all as f64 + (first / n) as f64
-            };
-            (1..=most).min_by(|x, y| waste(*x).total_cmp(&waste(*y))).unwrap_or(1)
-        };
-        let rows = self.rows.map_or(1, extent);
-        let all = volume(self.summed.iter().map(|v| extent(*v)));
-        self.tile = tile(rows, lanes * inner, self.width, all);
-        let step = self.tile.vectors * self.width;
-        let name = b.unused_name(&format!("{}_copy", body.name));
-        let mut shape: Vec<IntExpr> =
-            plane.map(|(_, n)| IntExpr::constant(n)).into_iter().collect();
-        let mut axes: Vec<IntExpr> = borne
-            .iter()
-            .map(|v| if *v != summed || !cut { extent_of(body, *v) } else { block.into() })
-            .collect();
-        // An odd number of lines keeps panels, or rows of the copy, out of each other's way.
-        let panel = (cut && self.lanes.len() == 1).then_some(step);
-        if panel.is_some() {
-            shape.push(ceil(lanes, step).into());
-            if let Some(first) = axes.first_mut() {
-                *first = first.clone() + IntExpr::constant(1);
-            }
-            shape.extend(axes);
-            shape.push(step.into());
-        } else {
-            let line = 64 / size;
-            let lines = (ceil(lanes * inner, step) + 1) * step / line;
-            shape.extend(axes);
-            shape.push(((lines | 1) * line).into());
-        }
-        let dtype = moving.dtype();
-        let buffer = b.kernel.buffers.push(Buffer { name, dtype, shape, scope: Scope::Local });
-        Some(Blocks {
-            buffer: Some(buffer),
-            summed,
-            block: cut.then_some(block),
-            lanes,
-            plane,
-            panel,
-        })
-    }
-
-    /// Packs the fixed part where a tile would pick its elements from far apart, often: in a
-    /// kernel of its own, or, if that would not stay in the cache, block by block.
-    fn pack_rows(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body, lanes: i64) {
-        let (Some(r), Some(fixed)) = (self.rows, self.fixed.clone()) else { return };
-        if !mentions(&fixed, r) || self.tile.rows == 1 {
-            return;
-        }
-        let extent = |v: &VarId| nominal(&extent_of(body, *v));
-        let inner = self.inner_summed(body);
-        let moves = |v: VarId| {
-            let reads = fixed.reads();
-            reads.iter().map(|x| motion(&x.subscripts, v)).collect::<Vec<_>>()
-        };
-        let along = inner.is_none_or(|v| !moves(v).contains(&Motion::Other));
-        let beside = moves(r).iter().all(|m| *m == Motion::Next);
-        let plain = matches!(fixed, Expr::Read(_));
-        let step = self.tile.vectors * self.width;
-        let here = self.blocks.as_ref().map_or(lanes, |c| {
-            let inner = volume(self.lanes.iter().skip(1).map(extent));
-            c.lanes * inner * c.plane.map_or(1, |(_, n)| n)
-        });
-        // Rows that lie far apart meet in the same sets of the caches.
-        let far = ceil(lanes, step) >= 8 && along && {
-            let row = volume(self.summed.iter().map(extent));
-            row * body.value.dtype().size() as i64 >= 2048
-        };
-        if plain && along && !far {
-            return;
-        }
-        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
-        let borne = || body.vars.iter().map(|(v, _)| v).filter(|v| mentions(&fixed, **v));
-        let bytes = volume(borne().map(extent)) * fixed.dtype().size() as i64;
-        let hidden = fixed.reads().iter().any(|x| b.home_of(x.tensor).is_none());
-        if (hidden || bytes > CACHE) && borne().all(known) && here >= 2 * self.width {
-            self.packed = Some(self.rows_buffer(b, body, &fixed));
-            return;
-        }
-        let planes = self.blocks.as_ref().and_then(|c| c.plane).map(|(v, _)| v);
-        let outer = self.outer.iter().copied().chain(planes);
-        let again = volume(outer.filter(|v| !mentions(&fixed, *v)).map(|v| extent(&v)));
-        let columns = ceil(lanes, step);
-        let uses = columns * again;
-        if if beside { uses >= 8 } else { columns >= 2 || uses >= 4 } {
-            self.panels = pack::pack(b, body, &fixed, (r, self.tile.rows), "rows");
-        }
-    }
-
-    /// The summed variable whose loop is the innermost one.
-    fn inner_summed(&self, body: &Body) -> Option<VarId> {
-        let known = |v: &VarId| extent_of(body, *v).as_constant();
-        let short = |v: &VarId| known(v).is_some_and(|n| n <= UNROLLED);
-        let loops = || self.summed.iter().copied().filter(|v| known(v) != Some(1));
-        loops().rev().find(short).or_else(|| loops().next_back())
-    }
-
-    /// Local memory for the packed rows of a block.
-    fn rows_buffer(&self, b: &mut KernelBuilder<'_, '_>, body: &Body, fixed: &Expr) -> TensorId {
-        let rows = self.rows.map_or(1, |r| nominal(&extent_of(body, r)));
-        let tiles = self.rows_block(body, true).unwrap_or(ceil(rows, self.tile.rows));
-        let block = self.blocks.as_ref().and_then(|c| Some((c.summed, c.block?)));
-        let mut shape = vec![IntExpr::constant(tiles)];
-        shape.extend(self.summed.iter().filter(|v| mentions(fixed, **v)).map(|v| match block {
-            Some((summed, n)) if summed == *v => IntExpr::constant(n),
-            _ => extent_of(body, *v),
-        }));
-        shape.push(IntExpr::constant(self.tile.rows));
-        let name = b.unused_name(&format!("{}_rows", body.name));
-        let buffer = Buffer { name, dtype: fixed.dtype(), shape, scope: Scope::Local };
-        b.kernel.buffers.push(buffer)
     }
 }
 

@@ -1,0 +1,242 @@
+//! What of a contraction's operands is copied, in which blocks and in which order.
+
+use super::{
+    Blocks, CACHE, Contraction, LANES, PLANE, REGISTERS, STREAMS, SUMMED, Tile, UNROLLED, axis_of,
+    ceil, dividing, mentions, nominal, tile, volume,
+};
+use crate::lower::block::{Body, KernelBuilder};
+use crate::lower::nest::extent_of;
+use crate::lower::pack;
+use crate::lower::vector::{Motion, motion};
+use std::cmp::Reverse;
+use tcc_ir::int::IntExpr;
+use tcc_ir::kernel::{Buffer, Scope};
+use tcc_ir::scalar::Expr;
+use tcc_ir::{TensorId, VarId};
+
+impl Contraction {
+    /// Blocks of few rows of a large matrix: as many as the core follows at a time.
+    pub(super) fn plan_rows(&self, body: &Body) -> Option<Blocks> {
+        let extent = |v: VarId| nominal(&extent_of(body, v));
+        let summed = self.summed.iter().copied().max_by_key(|v| extent(*v))?;
+        let others = volume(self.summed.iter().map(|v| extent(*v))) / extent(summed);
+        let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
+        let step = self.tile.vectors * self.width;
+        let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
+        Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None, panel: None })
+    }
+
+    /// An outer variable that only the moving part bears, with as many of its values as a copy
+    /// holds: one along which elements lie side by side, or one that makes up for few lanes.
+    fn plane_of(&self, body: &Body, moving: &Expr) -> Option<(VarId, i64)> {
+        let beside = |v: &VarId| {
+            let reads = moving.reads();
+            reads.iter().all(|r| motion(&r.subscripts, *v) == Motion::Next)
+        };
+        let alone = |v: &VarId| {
+            mentions(moving, *v) && self.fixed.as_ref().is_none_or(|f| !mentions(f, *v))
+        };
+        let known = |v: &VarId| extent_of(body, *v).as_constant();
+        let candidates = || self.outer.iter().copied().filter(|v| alone(v) && known(v).is_some());
+        if let Some(v) = candidates().find(beside) {
+            let extent = known(&v)?;
+            let whole = extent <= 2 * PLANE;
+            return Some((v, if whole { extent } else { dividing(extent, PLANE, 1) }));
+        }
+        let lanes = volume(self.lanes.iter().map(|v| nominal(&extent_of(body, *v))));
+        let v = candidates().filter(|_| lanes < LANES / 2).max_by_key(|v| known(v))?;
+        let n = dividing(known(&v)?, (LANES / lanes).max(1), 1);
+        (n > 1).then_some((v, n))
+    }
+
+    /// The summed variable that is taken in blocks: the longest; of several, one along which no
+    /// side's elements lie side by side, and of which whole runs of the moving part are taken, if
+    /// that is by far the larger side.
+    fn blocked_of(&self, body: &Body, moving: &Expr, borne: &[VarId]) -> Option<VarId> {
+        let extent = |v: VarId| nominal(&extent_of(body, v));
+        let beside = |v: VarId, e: Option<&Expr>| {
+            let reads = e.map(Expr::reads).unwrap_or_default();
+            reads.iter().any(|r| motion(&r.subscripts, v) == Motion::Next)
+        };
+        let elements = |e: Option<&Expr>| -> i64 {
+            let all = body.vars.iter().filter(|(v, _)| e.is_some_and(|e| mentions(e, *v)));
+            volume(all.map(|(_, n)| nominal(n)))
+        };
+        let larger = elements(Some(moving)) > 4 * elements(self.fixed.as_ref());
+        borne.iter().copied().max_by_key(|v| {
+            let apart = larger || !beside(*v, self.fixed.as_ref());
+            let apart = apart && !beside(*v, Some(moving));
+            (extent(*v), apart, Reverse(axis_of(moving, *v)))
+        })
+    }
+
+    /// Values of the first lanes variable, of so many, that a block takes: each stands for `inner`
+    /// lanes, and `fitting` lanes fit.
+    fn lanes_of_block(&self, first: i64, inner: i64, fitting: i64) -> i64 {
+        let step = self.tile.vectors * self.width;
+        if self.lanes.len() == 1 {
+            return if first <= fitting { first } else { dividing(first, fitting.max(step), step) };
+        }
+        // Rows of an image that fill tiles best.
+        let whole = first * inner <= 2 * fitting;
+        let most = if whole { first } else { (fitting / inner).clamp(1, first) };
+        let waste = |n: i64| {
+            let all = ceil(first, n) * ceil(n * inner, step) * step;
+            all as f64 + (first / n) as f64
+        };
+        (1..=most).min_by(|x, y| waste(*x).total_cmp(&waste(*y))).unwrap_or(1)
+    }
+
+    /// How the moving part is copied.
+    pub(super) fn plan_copy(
+        &mut self,
+        b: &mut KernelBuilder<'_, '_>,
+        body: &Body,
+    ) -> Option<Blocks> {
+        let moving = self.moving.clone()?;
+        let moving = &moving;
+        let plane = self.plane_of(body, moving);
+        self.outer.retain(|v| plane.is_none_or(|(p, _)| p != *v));
+        self.shared = self.outer.iter().copied().filter(|v| !mentions(moving, *v)).collect();
+        self.outer.retain(|v| mentions(moving, *v));
+        // In the order of the axes of what is copied: what one copy leaves of a line is there for
+        // the next.
+        self.outer.sort_by_key(|v| axis_of(moving, *v));
+        let planes = plane.map_or(1, |(_, n)| n);
+        let borne: Vec<VarId> =
+            self.summed.iter().copied().filter(|v| mentions(moving, *v)).collect();
+        let extent = |v: VarId| nominal(&extent_of(body, v));
+        let summed = self.blocked_of(body, moving, &borne)?;
+        let others = volume(borne.iter().filter(|v| **v != summed).map(|v| extent(*v)));
+        if borne.iter().any(|v| *v != summed && extent_of(body, *v).as_constant().is_none()) {
+            return None;
+        }
+        // What is not known is not cut twice: each cut doubles the code.
+        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+        let cut = self.lanes.iter().all(known) && known(&summed);
+        let most = (self.knobs.summed.unwrap_or(SUMMED) / others).max(1);
+        let most =
+            if planes > 1 { most.min((CACHE / 2 / (planes * others * 256)).max(1)) } else { most };
+        let block = dividing(extent(summed), most, 1);
+        let size = body.value.dtype().size() as i64;
+        let inner = volume(self.lanes.iter().skip(1).map(|v| extent(*v)));
+        let fitting = (CACHE / 2 / (block * others * size * planes)).min(4 * LANES);
+        let fitting = fitting.min(self.knobs.lanes.unwrap_or(fitting));
+        let step = self.tile.vectors * self.width;
+        let first = extent(*self.lanes.first()?);
+        let lanes = if cut { self.lanes_of_block(first, inner, fitting) } else { step };
+        let rows = self.rows.map_or(1, extent);
+        let all = volume(self.summed.iter().map(|v| extent(*v)));
+        self.tile = self.chosen_tile(tile(rows, lanes * inner, self.width, all), rows);
+        let step = self.tile.vectors * self.width;
+        let mut axes: Vec<IntExpr> = plane.map(|(_, n)| n.into()).into_iter().collect();
+        let panel = (cut && self.lanes.len() == 1).then_some(step);
+        if panel.is_some() {
+            axes.push(ceil(lanes, step).into());
+        }
+        let leading = axes.len();
+        axes.extend(borne.iter().map(|v| match *v == summed && cut {
+            true => block.into(),
+            false => extent_of(body, *v),
+        }));
+        // An odd number of lines keeps panels, or rows of the copy, out of each other's way.
+        if let (Some(lanes), Some(first)) = (panel, axes.get_mut(leading)) {
+            *first = first.clone() + IntExpr::constant(1);
+            axes.push(lanes.into());
+        } else {
+            let line = 64 / size;
+            let lines = (ceil(lanes * inner, step) + 1) * step / line;
+            axes.push(((lines | 1) * line).into());
+        }
+        let name = b.unused_name(&format!("{}_copy", body.name));
+        let dtype = moving.dtype();
+        let buffer =
+            b.kernel.buffers.push(Buffer { name, dtype, shape: axes, scope: Scope::Local });
+        Some(Blocks {
+            buffer: Some(buffer),
+            summed,
+            block: cut.then_some(block),
+            lanes,
+            plane,
+            panel,
+        })
+    }
+
+    /// Packs the fixed part where a tile would pick its elements from far apart, often: in a
+    /// kernel of its own, or, if that would not stay in the cache, block by block.
+    pub(super) fn pack_rows(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body, lanes: i64) {
+        let (Some(r), Some(fixed)) = (self.rows, self.fixed.clone()) else { return };
+        if !mentions(&fixed, r) || self.tile.rows == 1 || self.knobs.pack == Some(0) {
+            return;
+        }
+        let extent = |v: &VarId| nominal(&extent_of(body, *v));
+        let inner = self.inner_summed(body);
+        let moves = |v: VarId| {
+            let reads = fixed.reads();
+            reads.iter().map(|x| motion(&x.subscripts, v)).collect::<Vec<_>>()
+        };
+        let along = inner.is_none_or(|v| !moves(v).contains(&Motion::Other));
+        let beside = moves(r).iter().all(|m| *m == Motion::Next);
+        let plain = matches!(fixed, Expr::Read(_));
+        let step = self.tile.vectors * self.width;
+        let here = self.blocks.as_ref().map_or(lanes, |c| {
+            let inner = volume(self.lanes.iter().skip(1).map(extent));
+            c.lanes * inner * c.plane.map_or(1, |(_, n)| n)
+        });
+        // Rows that lie far apart meet in the same sets of the caches.
+        let far = ceil(lanes, step) >= 8 && along && {
+            let row = volume(self.summed.iter().map(extent));
+            row * body.value.dtype().size() as i64 >= 2048
+        };
+        if plain && along && !far {
+            return;
+        }
+        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
+        let borne = || body.vars.iter().map(|(v, _)| v).filter(|v| mentions(&fixed, **v));
+        let bytes = volume(borne().map(extent)) * fixed.dtype().size() as i64;
+        let hidden = fixed.reads().iter().any(|x| b.home_of(x.tensor).is_none());
+        if (hidden || bytes > CACHE) && borne().all(known) && here >= 2 * self.width {
+            self.packed = Some(self.rows_buffer(b, body, &fixed));
+            return;
+        }
+        let planes = self.blocks.as_ref().and_then(|c| c.plane).map(|(v, _)| v);
+        let outer = self.outer.iter().copied().chain(planes);
+        let again = volume(outer.filter(|v| !mentions(&fixed, *v)).map(|v| extent(&v)));
+        let columns = ceil(lanes, step);
+        let uses = columns * again;
+        if if beside { uses >= 8 } else { columns >= 2 || uses >= 4 } {
+            self.panels = pack::pack(b, body, &fixed, (r, self.tile.rows), "rows");
+        }
+    }
+
+    /// The tile, or the one that the knobs ask for as far as registers suffice.
+    pub(super) fn chosen_tile(&self, tile: Tile, most: i64) -> Tile {
+        let vectors = self.knobs.vectors.unwrap_or(tile.vectors);
+        let fitting = ((REGISTERS - 1) / vectors - 1).min(most).max(1);
+        Tile { rows: self.knobs.rows.unwrap_or(tile.rows).min(fitting), vectors }
+    }
+
+    /// The summed variable whose loop is the innermost one.
+    fn inner_summed(&self, body: &Body) -> Option<VarId> {
+        let known = |v: &VarId| extent_of(body, *v).as_constant();
+        let short = |v: &VarId| known(v).is_some_and(|n| n <= UNROLLED);
+        let loops = || self.summed.iter().copied().filter(|v| known(v) != Some(1));
+        loops().rev().find(short).or_else(|| loops().next_back())
+    }
+
+    /// Local memory for the packed rows of a block.
+    fn rows_buffer(&self, b: &mut KernelBuilder<'_, '_>, body: &Body, fixed: &Expr) -> TensorId {
+        let rows = self.rows.map_or(1, |r| nominal(&extent_of(body, r)));
+        let tiles = self.rows_block(body, true).unwrap_or(ceil(rows, self.tile.rows));
+        let block = self.blocks.as_ref().and_then(|c| Some((c.summed, c.block?)));
+        let mut shape = vec![IntExpr::constant(tiles)];
+        shape.extend(self.summed.iter().filter(|v| mentions(fixed, **v)).map(|v| match block {
+            Some((summed, n)) if summed == *v => IntExpr::constant(n),
+            _ => extent_of(body, *v),
+        }));
+        shape.push(IntExpr::constant(self.tile.rows));
+        let name = b.unused_name(&format!("{}_rows", body.name));
+        let buffer = Buffer { name, dtype: fixed.dtype(), shape, scope: Scope::Local };
+        b.kernel.buffers.push(buffer)
+    }
+}
