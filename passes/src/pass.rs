@@ -1,8 +1,8 @@
 //! The table of passes: what `--passes` may name.
 
 use crate::graph::{
-    Changed, cse, dce, delay_divisions, expand_lse, inline_calls, order_contractions, pad_defaults,
-    widen_accumulators,
+    Changed, cse, dce, delay_divisions, expand_lse, inline_calls, order_axes, order_contractions,
+    pad_defaults, widen_accumulators,
 };
 use crate::lower::{LowerOptions, lower};
 use crate::parallelize::parallelize;
@@ -71,6 +71,12 @@ pub const PASSES: &[Pass] = &[
             };
             each(m, |f| order_contractions::order_contractions(f, strategy))
         }),
+    },
+    Pass {
+        name: "order_axes",
+        about: "orders the axes of contractions' tensors so that lanes are full",
+        options: &[],
+        run: Run::Graph(|m, _| each(m, order_axes::order_axes)),
     },
     Pass {
         name: "delay_divisions",

@@ -25,6 +25,7 @@ pub const DEFAULT: &[&str] = &[
     "widen_accumulators",
     "expand_lse",
     "order_contractions",
+    "order_axes",
     "delay_divisions",
     "pad_defaults",
     "cse",

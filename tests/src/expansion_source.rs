@@ -96,7 +96,8 @@ impl Theme {
         };
         format!(
             "//! {}.\n//!\n\
-             //! Made from `ir-spec/std/scalar_*.tir` by `TCC_BLESS=1 cargo test --test intrinsics`.\n\n\
+             //! Made from `ir-spec/std/scalar_*.tir` by `TCC_BLESS=1 cargo test --test
+             //! intrinsics`.\n\n\
              {helpers}{}",
             self.title,
             body.trim_start()

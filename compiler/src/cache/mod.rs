@@ -2,10 +2,10 @@
 //!
 //! An entry is a file named by its key, a hash of everything that decides about code: the
 //! program's canonical text, the target, the passes, the schedules of the tuning database, the
-//! build of tcc. It holds the image and the warnings, so that a hit skips proofs, passes and code generation.
-//! Entries are written beside their place, synced and renamed, so that a reader sees a whole entry
-//! or none, whoever else writes or is killed. An entry whose checksum is wrong is a miss, and is
-//! replaced. The least recently used entries go when the folder outgrows its cap.
+//! build of tcc. It holds the image and the warnings, so that a hit skips proofs, passes and code
+//! generation. Entries are written beside their place, synced and renamed, so that a reader sees a
+//! whole entry or none, whoever else writes or is killed. An entry whose checksum is wrong is a
+//! miss, and is replaced. The least recently used entries go when the folder outgrows its cap.
 //!
 //! Entries are trusted like executables, so the folder must be its owner's alone. What fails here
 //! never fails a compilation.

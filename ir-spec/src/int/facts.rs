@@ -265,12 +265,14 @@ impl<'f> Proof<'f> {
     }
 }
 
-/// The constant that a quotient or remainder is by.
+/// The constant that a quotient or remainder is by; quotients of quotients are by the product.
 fn divisor(atom: &Atom) -> Option<i64> {
-    match atom {
-        Atom::Div(p) | Atom::Mod(p) => p[1].as_constant(),
-        Atom::Symbol(_) | Atom::Min(_) | Atom::Max(_) => None,
-    }
+    let (Atom::Div(p) | Atom::Mod(p)) = atom else { return None };
+    let [a, b] = p.as_ref();
+    let mut inner = Vec::new();
+    join_atoms(&mut inner, a);
+    let inner = inner.iter().filter_map(divisor).fold(1, i64::max);
+    b.as_constant().map(|b| b.saturating_mul(inner))
 }
 
 /// For quotients of one dividend whose divisors are constants, one a multiple of the other:
@@ -389,6 +391,10 @@ mod tests {
         facts = Facts::default();
         facts.add_nonneg(c(8) - v(0));
         assert!(!facts.at_most(&quotient, &c(0)));
+        // 32*x + y <= 199  =>  (8*x + y/4)/5 <= 9
+        facts.add_nonneg(c(199) - c(32) * v(1) - v(2));
+        let nested = (c(8) * v(1) + v(2).div(&c(4))).div(&c(5));
+        assert!(facts.at_most(&nested, &c(9)));
     }
 
     #[test]

@@ -39,8 +39,9 @@ impl Machine {
     /// A machine that nobody has measured: what vendors' optimization manuals state for cores of
     /// the last ten years, at 3 GHz. Two multiply-adds and two loads a cycle, four cycles for a
     /// sum; 32 KiB, 1 MiB and 32 MiB of caches that give 64, 32 and 8 bytes a cycle; memory of 10
-    /// GB/s for each core. What is written is read first. (Intel 64 and IA-32 Architectures Optimization Reference Manual,
-    /// chapter 2; Software Optimization Guide for the AMD Zen4 Microarchitecture, chapter 2.)
+    /// GB/s for each core. What is written is read first. (Intel 64 and IA-32 Architectures
+    /// Optimization Reference Manual, chapter 2; Software Optimization Guide for the AMD Zen4
+    /// Microarchitecture, chapter 2.)
     pub fn nominal(cores: usize) -> Machine {
         let level = |bytes: f64, rate: f64| Level { bytes, reads: rate, writes: rate / 2.0 };
         Machine {

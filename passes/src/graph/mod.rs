@@ -7,6 +7,7 @@ pub mod dce;
 pub mod delay_divisions;
 pub mod expand_lse;
 pub mod inline_calls;
+pub mod order_axes;
 pub mod order_contractions;
 pub mod pad_defaults;
 pub mod widen_accumulators;

@@ -8,9 +8,10 @@
 //! ```
 //!
 //! Legal if the nest is the meaning of the intrinsic under names: its loops, in an order that
-//! changes no bit (or other ones that `reassociate` allows), are those of the meaning; its block does the same on elements that are linear in
-//! them; and its conditions bound them from above. That the parts are in bounds, as large and as
-//! dense as the declaration asks for, and not written twice, the verifier proves of the call.
+//! changes no bit (or other ones that `reassociate` allows), are those of the meaning; its block
+//! does the same on elements that are linear in them; and its conditions bound them from above.
+//! That the parts are in bounds, as large and as dense as the declaration asks for, and not written
+//! twice, the verifier proves of the call.
 
 use super::address::Address;
 use super::dependence::{Chain, check};

@@ -1,8 +1,9 @@
 //! Choices that make kernels faster: what lowering is told of a definition, and a schedule.
 //!
 //! A [`Tuning`] is data: [`space`] changes it at random, [`search`] looks for a better one by
-//! running candidates through closures, and [`apply`] replays its schedules. Nothing here can make a
-//! kernel wrong: knobs choose among loops that lowering would make anyway, and schedules are proved.
+//! running candidates through closures, and [`apply`] replays its schedules. Nothing here can make
+//! a kernel wrong: knobs choose among loops that lowering would make anyway, and schedules are
+//! proved.
 
 pub mod search;
 pub mod space;

@@ -1,9 +1,9 @@
 //! Evolutionary search: candidates are made from good ones, ranked by prediction, and the best of
 //! them measured.
 //!
-//! Kernels take turns; each turn goes to the kernel with most to gain, by its predicted share of the
-//! time and by how long it has gained nothing. All that depends on the machine or the clock comes
-//! in through [`Bench`].
+//! Kernels take turns; each turn goes to the kernel with most to gain, by its predicted share of
+//! the time and by how long it has gained nothing. All that depends on the machine or the clock
+//! comes in through [`Bench`].
 
 use super::space::{directive, mixed_knobs, other_knobs};
 use super::{Knobs, Tuning};
