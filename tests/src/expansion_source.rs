@@ -96,8 +96,7 @@ impl Theme {
         };
         format!(
             "//! {}.\n//!\n\
-             //! Made from `ir-spec/std/scalar_*.tir` by `TCC_BLESS=1 cargo test --test
-             //! intrinsics`.\n\n\
+             //! Made from `ir-spec/std/scalar_*.tir` by `TCC_BLESS=1 cargo test --test intrinsics`.\n\n\
              {helpers}{}",
             self.title,
             body.trim_start()

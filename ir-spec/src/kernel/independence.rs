@@ -7,7 +7,7 @@
 use super::regions::reads;
 use super::{Block, For, Kernel, Repeat, Stmt, visit_blocks, visit_stmts};
 use crate::int::{Facts, IntExpr, Symbol, bounds};
-use crate::scalar::Subscript;
+use crate::scalar::{Comparison, Expr, Func, Subscript};
 use crate::{TensorId, VarId};
 use indexmap::IndexMap;
 
@@ -120,13 +120,27 @@ impl Scope<'_> {
         })
     }
 
-    /// A subscript of a block over loop variables.
+    /// A subscript of a block over loop variables. A variable that the guard bounds by a constant
+    /// is not more than that.
     fn over_loops(&self, b: &Block, i: &IntExpr) -> IntExpr {
-        let bound = i.substitute(&|s| match s {
-            Symbol::Var(v) => b.iters.iter().find(|(w, _)| *w == v).map(|(_, e)| e.clone()),
-            Symbol::Size(_) => None,
-        });
-        self.resolve(&bound)
+        let bind = |i: &IntExpr| {
+            let bound = i.substitute(&|s| match s {
+                Symbol::Var(v) => b.iters.iter().find(|(w, _)| *w == v).map(|(_, e)| e.clone()),
+                Symbol::Size(_) => None,
+            });
+            self.resolve(&bound)
+        };
+        let mut bound = bind(i);
+        for c in b.guard.iter().flat_map(|g| g.operands(Func::And)) {
+            let Expr::Compare(Comparison::Lt, x, y) = c else { continue };
+            let room = bind(y) - bind(x) - IntExpr::constant(1);
+            let last = -(room.clone() - IntExpr::constant(room.constant_term()));
+            if let Some(v) = last.as_var() {
+                let most = IntExpr::constant(room.constant_term());
+                bound = bound.with_var(v, &IntExpr::from(v).minimum(&most));
+            }
+        }
+        bound
     }
 
     /// Positions that iterations write in buffers that outlive them.

@@ -263,6 +263,12 @@ impl Contraction {
             return last;
         }
         let main = self.row_tiles(b, body, at, &side, place);
+        if self.copies() && rest.is_some() {
+            // Threads share blocks: that theirs end where others begin is seen best so.
+            let mut out = vec![serial(chunk, zero, whole, main)];
+            out.extend(last);
+            return out;
+        }
         let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
         vec![serial(chunk, zero, count, vec![Stmt::If { condition, then: main, otherwise: last }])]
     }

@@ -14,6 +14,11 @@ use tcc_ir::kernel::{Buffer, Scope};
 use tcc_ir::scalar::Expr;
 use tcc_ir::{TensorId, VarId};
 
+/// Iterations of the loops around a block that are enough for threads.
+const SHARED: i64 = 4;
+/// Terms of a contraction that threads are woken for.
+const WORTH_SHARING: i64 = 1 << 21;
+
 impl Contraction {
     /// Blocks of few rows of a large matrix: as many as the core follows at a time.
     pub(super) fn plan_rows(&self, body: &Body) -> Option<Blocks> {
@@ -87,6 +92,29 @@ impl Contraction {
         (1..=most).min_by(|x, y| waste(*x).total_cmp(&waste(*y))).unwrap_or(1)
     }
 
+    /// True if threads have enough to share without more blocks of lanes: the outer loops, or too
+    /// little to be shared at all. If the rows' operand is by far the larger one, each block would
+    /// read all of it.
+    fn has_many_blocks(&self, body: &Body, plane: Option<(VarId, i64)>, work: i64) -> bool {
+        let extent = |v: &VarId| nominal(&extent_of(body, *v));
+        let planes = plane.map_or(1, |(v, n)| ceil(extent(&v), n));
+        let elements = |e: &Option<Expr>| {
+            let borne = body.vars.iter().map(|(v, _)| v);
+            volume(borne.filter(|v| e.as_ref().is_some_and(|e| mentions(e, **v))).map(extent))
+        };
+        let many = planes * volume(self.outer.iter().map(extent)) >= SHARED;
+        many || work < WORTH_SHARING || elements(&self.fixed) > 4 * elements(&self.moving)
+    }
+
+    /// Values of the first lanes variable, of so many, so that the number of blocks is even.
+    fn even(&self, first: i64, lanes: i64) -> i64 {
+        let count = ceil(first, lanes);
+        let size = ceil(first, count + count % 2);
+        let step = if self.lanes.len() == 1 { self.tile.vectors * self.width } else { 1 };
+        let size = ceil(size, step) * step;
+        if count % 2 == 1 && size < first { size } else { lanes }
+    }
+
     /// How the moving part is copied.
     pub(super) fn plan_copy(
         &mut self,
@@ -124,9 +152,12 @@ impl Contraction {
         let fitting = fitting.min(self.knobs.lanes.unwrap_or(fitting));
         let step = self.tile.vectors * self.width;
         let first = extent(*self.lanes.first()?);
-        let lanes = if cut { self.lanes_of_block(first, inner, fitting) } else { step };
+        let mut lanes = if cut { self.lanes_of_block(first, inner, fitting) } else { step };
         let rows = self.rows.map_or(1, extent);
         let all = volume(self.summed.iter().map(|v| extent(*v)));
+        if cut && !self.has_many_blocks(body, plane, rows * all * first * inner) {
+            lanes = self.even(first, lanes);
+        }
         self.tile = self.chosen_tile(tile(rows, lanes * inner, self.width, all), rows);
         let step = self.tile.vectors * self.width;
         let mut axes: Vec<IntExpr> = plane.map(|(_, n)| n.into()).into_iter().collect();
