@@ -25,14 +25,14 @@ fn count(nodes: &[Node], uses: &mut HashMap<Reg, u32>) {
 }
 
 fn fold_list(nodes: &mut Vec<Node>, uses: &HashMap<Reg, u32>) {
-    // Loads since the last store or branch, by register: position and source.
-    let mut loads: HashMap<Reg, (usize, Source)> = HashMap::new();
+    // Loads since the last store or branch, by register: position, source and lanes.
+    let mut loads: HashMap<Reg, (usize, Source, u32)> = HashMap::new();
     let mut folded = HashSet::new();
     for k in 0..nodes.len() {
         match nodes.get_mut(k) {
             Some(Node::Inst(i)) => {
                 if let Some((r, source)) = foldable(i).filter(|(r, _)| uses.get(r) == Some(&1)) {
-                    loads.insert(r, (k, source));
+                    loads.insert(r, (k, source, i.lanes));
                     continue;
                 }
                 if let Some(at) = use_load(i, &loads) {
@@ -73,7 +73,7 @@ fn foldable(i: &Inst) -> Option<(Reg, Source)> {
 }
 
 /// Puts a load into the operand that may be memory; gives the load's position.
-fn use_load(i: &mut Inst, loads: &HashMap<Reg, (usize, Source)>) -> Option<usize> {
+fn use_load(i: &mut Inst, loads: &HashMap<Reg, (usize, Source, u32)>) -> Option<usize> {
     let Kind::Op(op) = i.kind else { return None };
     let commutes = matches!(op, Op::Add | Op::Mul | Op::And | Op::Or | Op::Xor | Op::Fma231);
     let last = match op {
@@ -81,8 +81,12 @@ fn use_load(i: &mut Inst, loads: &HashMap<Reg, (usize, Source)>) -> Option<usize
         Op::And | Op::Or | Op::Xor | Op::Blend | Op::Fma231 => 1,
         _ => return None,
     };
+    // A wider instruction would read on behind what was loaded.
+    let lanes = i.lanes;
     let loaded = |s: Option<&Source>| match s {
-        Some(Source::Reg(r)) => loads.get(r).copied(),
+        Some(Source::Reg(r)) => {
+            loads.get(r).filter(|(_, _, n)| *n == lanes).map(|(at, source, _)| (*at, *source))
+        }
         _ => None,
     };
     // Only one operand may be in memory; the addend of a product is moved first.

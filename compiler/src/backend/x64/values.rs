@@ -641,13 +641,14 @@ impl Builder<'_> {
         if within != 0 || lanes > chunk {
             return Err("part of a register is written".to_owned());
         }
-        // Lanes beside those that count must keep their values.
+        // Lanes beside those that count must keep their values: an instruction on a narrower
+        // vector would clear them, so it goes over the whole register under a mask.
         let whole = width(lane, lanes) == width(lane, chunk);
-        let partial = self.lane.and_then(|l| l.partial).filter(|_| lanes != chunk || !whole);
+        let partial = match self.lane.and_then(|l| l.partial).filter(|_| lanes != chunk) {
+            None if !whole => Some(self.first_lanes(i64::from(lanes))?),
+            partial => partial,
+        };
         let mask = self.both(partial, mask)?;
-        if !whole && mask.is_none() && lanes != 1 && lanes != chunk {
-            return Err("part of a register is written".to_owned());
-        }
         let mut inst = match update {
             Update::FusedSum => {
                 let (a, b) = self.factors(value, mask)?;
@@ -683,6 +684,9 @@ impl Builder<'_> {
                 inst
             }
         };
+        if !whole {
+            inst.lanes = chunk;
+        }
         inst.dst = Some(cell);
         inst.mask = mask;
         self.transposed.remove(&t);

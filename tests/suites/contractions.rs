@@ -1,0 +1,241 @@
+//! Contractions and rows against sums written out: every plan of copies, blocks and tiles, edges of
+//! each.
+//!
+//! Elements are small integers, so that sums are exact in any order.
+
+#![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
+
+// spec: R15
+
+use std::fmt::Write;
+use tcc::{CallOptions, TensorView};
+
+/// Small integers that differ from element to element.
+fn values(n: usize, seed: usize) -> Vec<f32> {
+    (0..n).map(|k| ((k * 31 + k / 7 + seed * 13) % 9) as f32 - 4.0).collect()
+}
+
+/// `sum A * B` over the letters that the target lacks, by definition.
+fn by_definition(
+    (target, a, b): (&str, &str, &str),
+    size: &dyn Fn(char) -> usize,
+    (x, y): (&[f32], &[f32]),
+) -> Vec<f32> {
+    let mut letters: Vec<char> = target.chars().collect();
+    letters.extend(a.chars().chain(b.chars()).filter(|c| !target.contains(*c)));
+    let mut seen = Vec::new();
+    letters.retain(|c| {
+        !seen.contains(c) && {
+            seen.push(*c);
+            true
+        }
+    });
+    let mut out = vec![0.0; target.chars().map(size).product()];
+    let mut at = vec![0; letters.len()];
+    let total: usize = letters.iter().map(|c| size(*c)).product();
+    for n in 0..total {
+        let mut rest = n;
+        for (k, c) in letters.iter().enumerate().rev() {
+            at[k] = rest % size(*c);
+            rest /= size(*c);
+        }
+        let place = |axes: &str| {
+            axes.chars().fold(0, |p, c| {
+                let k = letters.iter().position(|l| *l == c).unwrap();
+                p * size(c) + at[k]
+            })
+        };
+        out[place(target)] += x[place(a)] * y[place(b)];
+    }
+    out
+}
+
+/// Compiles and runs `target = a * b` at fixed sizes, and at the same sizes by name.
+fn check(equation: &str, sizes: &str) {
+    let parts: Vec<&str> = equation.split('-').collect();
+    let [target, a, b] = parts[..] else { panic!("{equation} has three parts") };
+    let size = |c: char| {
+        let entry = sizes.split(' ').find(|s| s.starts_with(c)).unwrap();
+        entry[1..].parse::<usize>().unwrap()
+    };
+    let shape = |axes: &str| axes.chars().map(size).collect::<Vec<usize>>();
+    let (x, y) = (values(shape(a).iter().product(), 1), values(shape(b).iter().product(), 2));
+    let want = by_definition((target, a, b), &size, (&x, &y));
+    for symbolic in [false, true] {
+        let list = |axes: &str, brackets: &dyn Fn(char) -> String| {
+            axes.chars().map(brackets).collect::<Vec<_>>().join(",")
+        };
+        let extent = |c: char| match symbolic {
+            true => c.to_ascii_uppercase().to_string(),
+            false => size(c).to_string(),
+        };
+        let mut text = String::new();
+        write!(
+            text,
+            "fn f(P: f32[{}], Q: f32[{}]) -> (R: f32[{}]) {{ R[{}] = P[{}] * Q[{}] }}",
+            list(a, &extent),
+            list(b, &extent),
+            list(target, &extent),
+            list(target, &|c| c.to_string()),
+            list(a, &|c| c.to_string()),
+            list(b, &|c| c.to_string()),
+        )
+        .unwrap();
+        let f = tcc::compile(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let views = [
+            TensorView::from_slice(&x, &shape(a)).unwrap(),
+            TensorView::from_slice(&y, &shape(b)).unwrap(),
+        ];
+        for threads in [1, 3] {
+            let options = CallOptions {
+                threads: std::num::NonZeroUsize::new(threads),
+                ..CallOptions::default()
+            };
+            let got = f.run_with(&views, &options).unwrap();
+            let got = got[0].as_slice::<f32>().unwrap();
+            let wrong = got.iter().zip(&want).position(|(g, w)| g != w);
+            let what = wrong.map(|k| (k, got[k], want[k]));
+            assert_eq!(what, None, "{text}, {threads} threads: element, got, expected");
+            assert_eq!(got.len(), want.len());
+        }
+    }
+}
+
+#[test]
+fn matrices_with_edges_on_every_side() {
+    for (m, n, k) in
+        [(1, 1, 1), (3, 17, 1), (17, 3, 5), (13, 33, 300), (50, 530, 70), (70, 40, 600)]
+    {
+        let sizes = format!("m{m} n{n} k{k}");
+        check("mn-mk-kn", &sizes);
+        check("mn-mk-nk", &sizes);
+        check("mn-km-kn", &sizes);
+        check("nm-km-nk", &sizes);
+    }
+}
+
+#[test]
+fn sums_of_nothing_are_zero() {
+    check("mn-mk-kn", "m5 n40 k0");
+    check("abc-bda-dc", "a3 b4 c20 d0");
+    check("mn-mk-kn", "m0 n40 k7");
+}
+
+/// Lanes of several axes, copies with planes, loops inside of a block, packed rows.
+#[test]
+fn tensors_in_any_order_of_axes() {
+    for (equation, sizes) in [
+        ("abcd-aebf-dfce", "a3 b10 c9 d16 e8 f9"),
+        ("abcd-aebf-fdec", "a4 b9 c8 d17 e9 f8"),
+        ("abcd-eafd-fbec", "a5 b6 c10 d18 e9 f10"),
+        ("abcd-dbea-ec", "a20 b3 c13 d12 e35"),
+        ("abcd-deca-be", "a17 b12 c5 d12 e33"),
+        ("abcde-efbad-cf", "a2 b3 c10 d7 e9 f34"),
+        ("abcde-ecbfa-fd", "a18 b2 c3 d9 e7 f33"),
+        ("abcdef-dega-gfbc", "a3 b2 c17 d3 e9 f4 g35"),
+        ("abc-bda-dc", "a24 b5 c18 d70"),
+        ("abc-adec-ebd", "a6 b20 c18 d9 e40"),
+        ("abc-dca-bd", "a19 b14 c18 d130"),
+        ("ab-cad-dcb", "a25 b40 c18 d18"),
+        ("bwk-uvw-bkuv", "b9 w32 k3 u6 v8"),
+    ] {
+        check(equation, sizes);
+    }
+}
+
+/// An inlined producer leads to rows that a group would not have computed yet.
+#[test]
+fn rows_that_others_need_are_computed_before() {
+    const N: usize = 130;
+    let text = format!(
+        "fn f(A: f32[2,{N},4], B: f32[2,{N},4]) -> (Y: f32[2,{N},{N}]) {{
+            S[b,i,j] = A[b,i,d] * B[b,j,d]
+            T[b,i,j] = 2 * S[b,i,j]
+            M[b,i] max= T[b,i,j]
+            Y[b,i,j] = T[b,{N}-1-i,j] - M[b,i]
+        }}"
+    );
+    let f = tcc::compile(&text).unwrap();
+    let (a, b) = (values(2 * N * 4, 3), values(2 * N * 4, 4));
+    let view = |x| TensorView::from_slice(x, &[2, N, 4]).unwrap();
+    let got = f.run(&[view(&a), view(&b)]).unwrap();
+    let got = got[0].as_slice::<f32>().unwrap();
+    let product = |n: usize, i: usize, j: usize| -> f32 {
+        (0..4).map(|d| a[(n * N + i) * 4 + d] * b[(n * N + j) * 4 + d]).sum::<f32>() * 2.0
+    };
+    for n in 0..2 {
+        for i in 0..N {
+            let most = (0..N).map(|j| product(n, i, j)).fold(f32::MIN, f32::max);
+            for j in 0..N {
+                let want = product(n, N - 1 - i, j) - most;
+                assert_eq!(got[(n * N + i) * N + j], want, "{n} {i} {j}");
+            }
+        }
+    }
+}
+
+/// Rows of causal weights end at the diagonal, in blocks of rows that do and do not divide them.
+#[test]
+fn causal_rows_end_at_the_diagonal() {
+    for n in [1usize, 63, 130, 192] {
+        let text = format!(
+            "fn f(E: f32[5,{n},{n}], V: f32[5,{n},20]) -> (Y: f32[5,{n},20]) {{
+                P[b,i,j] = select(j <= i, 2 * E[b,i,j], 0)
+                S[b,i] = sum[j](P[b,i,j])
+                Z[b,i,d] = P[b,i,j] * V[b,j,d]
+                Y[b,i,d] = Z[b,i,d] + S[b,i]
+            }}"
+        );
+        let f = tcc::compile(&text).unwrap_or_else(|e| panic!("{n}: {e}"));
+        let (e, v) = (values(5 * n * n, 5), values(5 * n * 20, 6));
+        let views = [
+            TensorView::from_slice(&e, &[5, n, n]).unwrap(),
+            TensorView::from_slice(&v, &[5, n, 20]).unwrap(),
+        ];
+        let got = f.run(&views).unwrap();
+        let got = got[0].as_slice::<f32>().unwrap();
+        for b in 0..5 {
+            for i in 0..n {
+                let weight = |j: usize| 2.0 * e[(b * n + i) * n + j];
+                let total: f32 = (0..=i).map(weight).sum();
+                for d in 0..20 {
+                    let sum: f32 = (0..=i).map(|j| weight(j) * v[(b * n + j) * 20 + d]).sum();
+                    assert_eq!(got[(b * n + i) * 20 + d], sum + total, "{n}: {b} {i} {d}");
+                }
+            }
+        }
+    }
+}
+
+/// Whole vectors, and rests of every length behind them.
+#[test]
+fn rows_of_every_length_are_reduced() {
+    for n in 1..=140usize {
+        for dtype in ["f32", "f64"] {
+            let text = format!(
+                "fn f(X: {dtype}[3,{n}]) -> (S: {dtype}[3], M: {dtype}[3]) {{
+                    S[i] = sum[j](X[i,j])
+                    M[i] max= X[i,j]
+                }}"
+            );
+            let f = tcc::compile(&text).unwrap();
+            // The largest element is the last one of each row.
+            let x: Vec<f32> = (0..3 * n).map(|k| ((k * 5) % 11) as f32 + (k % n) as f32).collect();
+            let wide: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
+            let view = match dtype {
+                "f32" => TensorView::from_slice(&x, &[3, n]).unwrap(),
+                _ => TensorView::from_slice(&wide, &[3, n]).unwrap(),
+            };
+            let got = f.run(&[view]).unwrap();
+            let element = |t: usize, i: usize| match dtype {
+                "f32" => f64::from(got[t].as_slice::<f32>().unwrap()[i]),
+                _ => got[t].as_slice::<f64>().unwrap()[i],
+            };
+            for (i, row) in wide.chunks(n).enumerate() {
+                assert_eq!(element(0, i), row.iter().sum::<f64>(), "{dtype} {n} {i}");
+                let most = row.iter().copied().fold(f64::MIN, f64::max);
+                assert_eq!(element(1, i), most, "{dtype} {n} {i}");
+            }
+        }
+    }
+}
