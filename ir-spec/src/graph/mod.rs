@@ -306,6 +306,13 @@ impl Equation {
         distinct.then_some(vars)
     }
 
+    /// The written variables in axis order, if they run over a whole tensor of this shape.
+    pub fn whole_target(&self, shape: &[IntExpr]) -> Option<Vec<VarId>> {
+        let vars = self.plain_target()?;
+        let mut axes = vars.iter().zip(shape);
+        axes.all(|(v, n)| self.vars.get(*v).is_some_and(|x| x.extent == *n)).then_some(vars)
+    }
+
     /// The element type of the accumulator: `@acc`, or `f32` for the storage floats.
     pub fn accumulator(&self, dtype: DType) -> DType {
         self.attributes.acc.unwrap_or(dtype.compute())

@@ -10,7 +10,7 @@
 //! Quotients under a condition, `select(c, E / S, 0)`, are taken too where `c` holds for some value
 //! of the sum's variables: where it held for none, `S` might be 0.
 
-use super::{Changed, add_tensor, insert_before, reorder, take_apart};
+use super::{Changed, add_tensor, insert_before, reorder, take_apart, with_vars};
 use tcc_ir::graph::cycles::Pending;
 use tcc_ir::graph::{Equation, Function, Role};
 use tcc_ir::int::{Facts, IntExpr, Symbol};
@@ -30,7 +30,9 @@ pub fn delay_divisions(f: &mut Function) -> Changed {
         let at: Vec<IntExpr> =
             sum.subscripts.iter().filter_map(|s| s.as_affine().cloned()).collect();
         let body = Expr::binary(Func::Div, Expr::read(new, tensor.dtype, at), found.divisor);
-        let divided = divide(&sum, body);
+        let target = sum.plain_target().unwrap_or_default();
+        let divided = Equation { reducer: None, body, ..sum.clone() };
+        let divided = with_vars(divided, target);
         insert_before(&mut pending, t, new, vec![sum]);
         pending.definitions.insert(t, vec![divided]);
         if let Some([producer]) = pending.definitions.get_mut(&found.tensor).map(Vec::as_mut_slice)
@@ -41,30 +43,6 @@ pub fn delay_divisions(f: &mut Function) -> Changed {
     }
     reorder(f, pending);
     Changed(changed)
-}
-
-/// `target = body` over the written variables of a sum.
-fn divide(sum: &Equation, body: Expr) -> Equation {
-    let mut vars = cranelift_entity::PrimaryMap::new();
-    let mut renamed = Vec::new();
-    for v in sum.plain_target().unwrap_or_default() {
-        if let Some(index) = sum.vars.get(v) {
-            renamed.push((v, vars.push(index.clone())));
-        }
-    }
-    let replace = |s: Symbol| match s {
-        Symbol::Var(v) => renamed.iter().find(|(x, _)| *x == v).map(|(_, w)| IntExpr::from(*w)),
-        Symbol::Size(_) => None,
-    };
-    let int = |i: &IntExpr| i.substitute(&replace);
-    Equation {
-        vars,
-        subscripts: sum.subscripts.iter().map(|s| s.rewrite(&int, &mut |x| x)).collect(),
-        reducer: None,
-        body: body.substitute(&replace),
-        guard: None,
-        ..sum.clone()
-    }
 }
 
 /// A factor of a sum whose elements are quotients.
@@ -82,7 +60,11 @@ fn quotient_in(f: &Function, pending: &Pending, t: TensorId) -> Option<Quotient>
     let real = tensor.dtype.is_float() && !tensor.dtype.is_storage_float();
     let plain = e.reducer == Some(Reducer::Sum) && e.guard.is_none() && real;
     let fresh = !matches!(tensor.role, Role::Result(Some(_)));
-    if !plain || !fresh || pending.in_fix.contains_key(&t) || !is_whole(e, &tensor.shape) {
+    if !plain
+        || !fresh
+        || pending.in_fix.contains_key(&t)
+        || e.whole_target(&tensor.shape).is_none()
+    {
         return None;
     }
     let summed = e.reduced_vars();
@@ -106,13 +88,6 @@ fn quotient_in(f: &Function, pending: &Pending, t: TensorId) -> Option<Quotient>
     })
 }
 
-/// True if the equation alone defines every element.
-fn is_whole(e: &Equation, shape: &[IntExpr]) -> bool {
-    e.plain_target().is_some_and(|vars| {
-        vars.iter().zip(shape).all(|(v, n)| e.vars.get(*v).is_some_and(|x| x.extent == *n))
-    })
-}
-
 /// Dividend and divisor of a tensor that only this read reads, and the condition of its elements.
 fn quotient_of(f: &Function, pending: &Pending, r: &Read) -> Option<(Expr, Expr, Option<Expr>)> {
     let tensor = f.tensors.get(r.tensor)?;
@@ -122,7 +97,7 @@ fn quotient_of(f: &Function, pending: &Pending, r: &Read) -> Option<(Expr, Expr,
     let equations = || pending.definitions.values().flatten();
     let uses = equations().flat_map(Equation::reads).filter(|x| x.tensor == r.tensor).count();
     let called = pending.calls.iter().any(|c| c.arguments.contains(&r.tensor));
-    if !plain || !own || uses != 1 || called || !is_whole(p, &tensor.shape) {
+    if !plain || !own || uses != 1 || called || p.whole_target(&tensor.shape).is_none() {
         return None;
     }
     let pair = |e: &Expr| match e {

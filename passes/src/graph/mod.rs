@@ -12,10 +12,10 @@ pub mod order_contractions;
 pub mod pad_defaults;
 pub mod widen_accumulators;
 
-use cranelift_entity::PrimaryMap;
+use cranelift_entity::{PrimaryMap, SecondaryMap};
 use tcc_ir::graph::cycles::{self, FixGroup, Pending};
 use tcc_ir::graph::{Attributes, Equation, Function, Index, Node, Role, Tensor};
-use tcc_ir::int::IntExpr;
+use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::scalar::{Expr, Subscript};
 use tcc_ir::{TensorId, VarId};
 
@@ -94,6 +94,30 @@ pub(crate) fn whole_domain(shape: &[IntExpr]) -> (PrimaryMap<VarId, Index>, Vec<
         positions.push(IntExpr::from(v));
     }
     (vars, positions)
+}
+
+/// The unguarded equation with these variables alone, in this order.
+pub(crate) fn with_vars(e: Equation, used: Vec<VarId>) -> Equation {
+    let mut vars: PrimaryMap<VarId, Index> = PrimaryMap::new();
+    let mut renamed: SecondaryMap<VarId, Option<VarId>> = SecondaryMap::new();
+    for v in used {
+        if renamed[v].is_none()
+            && let Some(x) = e.vars.get(v)
+        {
+            renamed[v] = Some(vars.push(x.clone()));
+        }
+    }
+    let replace = |s: Symbol| match s {
+        Symbol::Var(v) => renamed[v].map(IntExpr::from),
+        Symbol::Size(_) => None,
+    };
+    let int = |i: &IntExpr| i.substitute(&replace);
+    Equation {
+        vars,
+        subscripts: e.subscripts.iter().map(|s| s.rewrite(&int, &mut |x| x)).collect(),
+        body: e.body.substitute(&replace),
+        ..e
+    }
 }
 
 /// `target[i...] = body` over a whole shape.

@@ -6,9 +6,9 @@
 //! left alone. `Y[a,c] += A[a,b] * B[b,d] * C[d,c]` becomes `T[a,d] += A[a,b] * B[b,d]`,
 //! `Y[a,c] += T[a,d] * C[d,c]`.
 
-use super::{Changed, add_tensor, reorder, take_apart};
+use super::{Changed, add_tensor, reorder, take_apart, with_vars};
 use crate::plan::{Cost, Strategy, SumProduct, Tree, from_text, kept, order};
-use cranelift_entity::{PrimaryMap, SecondaryMap};
+use cranelift_entity::PrimaryMap;
 use tcc_ir::graph::{Attributes, Equation, Function, Index, Tensor};
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::scalar::{Expr, Func, Reducer, Subscript};
@@ -194,26 +194,7 @@ impl Split<'_> {
             }));
             used.dedup();
         }
-        let mut vars: PrimaryMap<VarId, Index> = PrimaryMap::new();
-        let mut renamed: SecondaryMap<VarId, Option<VarId>> = SecondaryMap::new();
-        for v in used {
-            if renamed[v].is_none()
-                && let Some(x) = e.vars.get(v)
-            {
-                renamed[v] = Some(vars.push(x.clone()));
-            }
-        }
-        let replace = |s: Symbol| match s {
-            Symbol::Var(v) => renamed[v].map(IntExpr::from),
-            Symbol::Size(_) => None,
-        };
-        let int = |i: &IntExpr| i.substitute(&replace);
-        Equation {
-            vars,
-            subscripts: e.subscripts.iter().map(|s| s.rewrite(&int, &mut |x| x)).collect(),
-            body: e.body.substitute(&replace),
-            ..e
-        }
+        with_vars(e, used)
     }
 }
 

@@ -3,10 +3,10 @@
 use super::group::{Local, local_read};
 use super::nest::{self, Initial};
 use super::reduce;
-use super::{Fixed, LowerCx};
+use super::{Fixed, LowerCx, fuse};
 use indexmap::IndexMap;
 use tcc_abi::DType;
-use tcc_ir::graph::{Definition, Equation, Node, Role};
+use tcc_ir::graph::{Definition, Equation, Role};
 use tcc_ir::int::{Facts, IntExpr, Symbol};
 use tcc_ir::kernel::{Block, Buffer, Kernel, Scope, Stmt, Store, Update, visit_stmts};
 use tcc_ir::program::KernelCall;
@@ -457,24 +457,8 @@ impl Inliner {
         {
             return value.clone();
         }
-        let f = b.cx.f;
-        let equation = f
-            .nodes
-            .iter()
-            .flat_map(Node::definitions)
-            .find(|d| d.tensor == r.tensor)
-            .and_then(|d| d.equations.first());
-        let equation = equation.unwrap_or_else(|| unreachable!("{} is defined", r.tensor));
-        let vars = equation.plain_target().unwrap_or_default();
-        let at: IndexMap<VarId, IntExpr> = vars
-            .into_iter()
-            .zip(&subscripts)
-            .filter_map(|(v, s)| Some((v, s.as_affine()?.clone())))
-            .collect();
-        let body = equation.body.substitute(&|s| match s {
-            Symbol::Var(v) => at.get(&v).cloned(),
-            Symbol::Size(_) => None,
-        });
+        let body = fuse::produced(b.cx.f, r);
+        let body = body.unwrap_or_else(|| unreachable!("{} is defined", r.tensor));
         let mut value = self.expr(b, &body);
         if r.dtype.is_storage_float() {
             // What memory would have rounded.

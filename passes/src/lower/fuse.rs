@@ -41,13 +41,7 @@ fn candidate<'f>(f: &Function, d: &'f Definition) -> Option<&'f Expr> {
     if tensor.role != Role::Intermediate || e.reducer.is_some() || e.guard.is_some() {
         return None;
     }
-    let vars = e.plain_target()?;
-    let whole = vars.len() == e.vars.len()
-        && vars
-            .iter()
-            .zip(&tensor.shape)
-            .all(|(v, extent)| e.vars.get(*v).is_some_and(|x| x.extent == *extent));
-    whole.then_some(&e.body)
+    (e.whole_target(&tensor.shape)?.len() == e.vars.len()).then_some(&e.body)
 }
 
 fn worth_it(body: &Expr, uses: &[(&Equation, &Read, bool)]) -> bool {
@@ -155,17 +149,14 @@ pub(super) fn updates_in_place(
     let Some(node) = f.nodes.iter().find(plain) else { return false };
     let equations = || node.definitions().iter().flat_map(|d| &d.equations);
     let own = |e: &Equation, r: &Read| r.subscripts == e.subscripts && e.plain_target().is_some();
-    let reads_old = |e: &Equation| e.reads().into_iter().any(|r| r.tensor == old);
+    let of_old = |e: &Equation| e.reads().into_iter().filter(|r| r.tensor == old).count();
     // Combining equations change what a later one would read.
     let combined = equations().any(|e| e.reducer.is_some()) && equations().count() > 1;
-    !(combined && equations().any(reads_old))
+    !(combined && equations().any(|e| of_old(e) > 0))
         && equations().all(|e| {
-            e.reads().into_iter().all(|r| {
-                if r.tensor == old {
-                    return own(e, r);
-                }
-                !(inlined[r.tensor] && reaches(f, r.tensor, old, inlined))
-            })
+            let all = memory_reads(f, inlined, e);
+            all.iter().filter(|r| r.tensor == old).count() == of_old(e)
+                && e.reads().into_iter().all(|r| r.tensor != old || own(e, r))
         })
 }
 
@@ -200,20 +191,4 @@ pub(super) fn memory_reads(
         pending.extend(body.reads().into_iter().cloned());
     }
     out
-}
-
-/// True if an inlined producer reads `old`.
-fn reaches(
-    f: &Function,
-    t: TensorId,
-    old: TensorId,
-    inlined: &SecondaryMap<TensorId, bool>,
-) -> bool {
-    f.nodes
-        .iter()
-        .flat_map(Node::definitions)
-        .filter(|d| d.tensor == t)
-        .flat_map(|d| &d.equations)
-        .flat_map(Equation::reads)
-        .any(|r| r.tensor == old || (inlined[r.tensor] && reaches(f, r.tensor, old, inlined)))
 }

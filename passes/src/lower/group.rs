@@ -18,6 +18,7 @@ use super::contraction::{ceil_of, dividing, volume};
 use super::needed::{BlockOfRows, Ends};
 use super::nest::{Initial, serial};
 use super::{Fixed, LowerCx, fuse, needed, nest, reduce};
+use cranelift_entity::SecondaryMap;
 use indexmap::IndexMap;
 use tcc_ir::graph::{Definition, Equation, Function, Node, Role};
 use tcc_ir::int::{IntExpr, Symbol};
@@ -43,6 +44,19 @@ pub(super) struct Group {
     shared: usize,
     /// True if the last shared axis is taken in blocks.
     blocked: bool,
+    /// Those of the members that only members use.
+    pub(super) locals: Vec<TensorId>,
+}
+
+/// A definition that may join a group.
+#[derive(Clone)]
+struct Candidate<'f> {
+    definition: &'f Definition,
+    /// The shape of its tensor, and the variables of its axes.
+    shape: &'f [IntExpr],
+    target: Vec<VarId>,
+    /// What it reads from memory.
+    reads: Vec<Read>,
 }
 
 /// A tensor of a group in local memory, as equations of the group see it.
@@ -56,12 +70,11 @@ pub(crate) struct Local {
 /// The groups of a function's definitions that are not computed where they are read.
 pub(super) fn groups(cx: &LowerCx<'_>) -> Vec<Group> {
     let f = cx.f;
+    let readers = readers(cx);
     let mut out: Vec<Group> = Vec::new();
-    let mut open: Vec<&Definition> = Vec::new();
-    let mut close = |open: &mut Vec<&Definition>| {
-        if let Some(g) = group_of(cx, open) {
-            out.push(g);
-        }
+    let mut open: Vec<Candidate<'_>> = Vec::new();
+    let mut close = |open: &mut Vec<Candidate<'_>>| {
+        out.extend(group_of(cx, open, &readers));
         open.clear();
     };
     for node in &f.nodes {
@@ -72,99 +85,113 @@ pub(super) fn groups(cx: &LowerCx<'_>) -> Vec<Group> {
         if cx.is_inlined(d.tensor) {
             continue;
         }
-        let mut longer = open.clone();
-        longer.push(d);
-        if !open.is_empty() && shared_axes(cx, &longer) == 0 {
-            close(&mut open);
-        }
-        if shared_axes(cx, &[d]) == 0 || is_contraction(f, d) && !is_known(f, d) {
-            close(&mut open);
-        } else {
-            open.push(d);
+        let joins = |c: &Candidate<'_>| shared_axes(std::slice::from_ref(c)) > 0;
+        let known = !is_contraction(f, d) || is_known(f, d);
+        match Candidate::of(cx, d).filter(|c| known && joins(c)) {
+            None => close(&mut open),
+            Some(c) => {
+                open.push(c);
+                if shared_axes(&open) == 0
+                    && let Some(last) = open.pop()
+                {
+                    close(&mut open);
+                    open.push(last);
+                }
+            }
         }
     }
     close(&mut open);
     out
 }
 
-/// The longest part of a run that is worth being a group.
-fn group_of(cx: &LowerCx<'_>, run: &[&Definition]) -> Option<Group> {
+/// The tensors whose definitions read a tensor from memory, also through inlined producers.
+fn readers(cx: &LowerCx<'_>) -> SecondaryMap<TensorId, Vec<TensorId>> {
+    let mut out: SecondaryMap<TensorId, Vec<TensorId>> = SecondaryMap::new();
+    let definitions = cx.f.nodes.iter().flat_map(Node::definitions);
+    for d in definitions.filter(|d| !cx.is_inlined(d.tensor)) {
+        for e in &d.equations {
+            for r in fuse::memory_reads(cx.f, &cx.inlined, e) {
+                out[r.tensor].push(d.tensor);
+            }
+        }
+    }
+    out
+}
+
+/// A run as a group, if it is worth being one.
+fn group_of(
+    cx: &LowerCx<'_>,
+    run: &[Candidate<'_>],
+    readers: &SecondaryMap<TensorId, Vec<TensorId>>,
+) -> Option<Group> {
     if run.len() < 2 || cx.target.vector_bytes < nest::MASKED || !cx.options.vectorize {
         return None;
     }
-    let shared = shared_axes(cx, run);
-    let contracts = run.iter().any(|d| is_contraction(cx.f, d));
+    let shared = shared_axes(run);
+    let contracts = run.iter().any(|c| is_contraction(cx.f, c.definition));
     // A contraction without an axis that both sides share would copy its operand for each block.
     if shared == 0 || contracts && shared < 2 {
         return None;
     }
-    let members: Vec<TensorId> = run.iter().map(|d| d.tensor).collect();
-    let local = members.iter().filter(|t| is_local(cx, &members, **t)).count();
-    let last = run.iter().filter_map(|d| cx.f.tensors.get(d.tensor)?.shape.get(shared - 1)).next();
+    let members: Vec<TensorId> = run.iter().map(|c| c.definition.tensor).collect();
+    let is_local = |t: &TensorId| {
+        let inside = cx.f.tensors.get(*t).is_some_and(|x| x.role == Role::Intermediate);
+        inside && readers[*t].iter().all(|d| members.contains(d))
+    };
+    let locals: Vec<TensorId> = members.iter().copied().filter(|t| is_local(t)).collect();
+    let last = run.first().and_then(|c| c.shape.get(shared - 1));
     let rows = last.and_then(IntExpr::as_constant).unwrap_or(ROWS).min(ROWS);
     let blocked = contracts && rows > 1;
-    let size = |t: &TensorId| -> i64 {
-        let Some(x) = cx.f.tensors.get(*t) else { return 0 };
-        let inner = x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL));
-        let bytes = volume(inner) * x.dtype.size() as i64;
-        if blocked { bytes * rows } else { bytes }
+    let row = |shape: &[IntExpr]| {
+        volume(shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL)))
     };
-    let bytes: i64 = members.iter().filter(|t| is_local(cx, &members, **t)).map(size).sum();
-    // Rows must be long enough for their loops, and few enough to stay in the cache.
-    let longest = run
+    let bytes: i64 = locals
         .iter()
-        .filter_map(|d| cx.f.tensors.get(d.tensor))
-        .map(|x| volume(x.shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL))))
-        .max()
-        .unwrap_or(1i64);
-    (local > 0 && bytes <= LOCAL && longest >= 16).then_some(Group { members, shared, blocked })
+        .filter_map(|t| cx.f.tensors.get(*t))
+        .map(|x| row(&x.shape) * x.dtype.size() as i64 * if blocked { rows } else { 1 })
+        .sum();
+    // Rows must be long enough for their loops, and few enough to stay in the cache.
+    let longest = run.iter().map(|c| row(c.shape)).max().unwrap_or(1);
+    let pays = !locals.is_empty() && bytes <= LOCAL && longest >= 16;
+    pays.then_some(Group { members, shared, blocked, locals })
 }
 
 /// The leading axes that a run shares: equal extents, and reads among its members at the same
 /// indices.
-fn shared_axes(cx: &LowerCx<'_>, run: &[&Definition]) -> usize {
-    let members: Vec<TensorId> = run.iter().map(|d| d.tensor).collect();
+fn shared_axes(run: &[Candidate<'_>]) -> usize {
+    let Some(first) = run.first() else { return 0 };
     let mut shared = usize::MAX;
-    let mut extents: Option<&[IntExpr]> = None;
-    for d in run {
-        let (Some(x), [e]) = (cx.f.tensors.get(d.tensor), d.equations.as_slice()) else {
-            return 0;
-        };
-        let Some(target) = plain(cx, d, e) else { return 0 };
-        shared = shared.min(target.len());
-        match extents {
-            None => extents = Some(&x.shape),
-            Some(first) => {
-                let same = first.iter().zip(&x.shape).take_while(|(a, b)| a == b).count();
-                shared = shared.min(same);
-            }
-        }
-        let reads = fuse::memory_reads(cx.f, &cx.inlined, e);
-        for r in reads.iter().filter(|r| members.contains(&r.tensor)) {
+    for c in run {
+        let same = first.shape.iter().zip(c.shape).take_while(|(a, b)| a == b).count();
+        shared = shared.min(c.target.len()).min(same);
+        let inside = |r: &&Read| run.iter().any(|m| m.definition.tensor == r.tensor);
+        for r in c.reads.iter().filter(inside) {
             let at = |s: &Subscript| s.as_affine().and_then(IntExpr::as_var);
             let same = r
                 .subscripts
                 .iter()
-                .zip(&target)
+                .zip(&c.target)
                 .take_while(|(s, v)| at(s) == Some(**v) && r.default.is_none())
                 .count();
             shared = shared.min(same);
         }
     }
-    if run.is_empty() { 0 } else { shared }
+    shared
 }
 
-/// The variables of the target, if the equation alone defines all of its tensor.
-fn plain(cx: &LowerCx<'_>, d: &Definition, e: &Equation) -> Option<Vec<VarId>> {
-    let x = cx.f.tensors.get(d.tensor)?;
-    let target = e.plain_target()?;
-    let whole =
-        target.iter().zip(&x.shape).all(|(v, n)| e.vars.get(*v).is_some_and(|i| i.extent == *n));
-    let fresh = !matches!(x.role, Role::Result(Some(_)));
-    let clear = e.guard.is_none() || e.reducer.is_some();
-    let reads = fuse::memory_reads(cx.f, &cx.inlined, e);
-    let data = reads.iter().any(|r| r.subscripts.iter().any(|s| s.as_affine().is_none()));
-    (whole && fresh && clear && !data && !cx.windows.contains_key(&d.tensor)).then_some(target)
+impl<'f> Candidate<'f> {
+    /// A definition by one equation that defines all of its tensor.
+    fn of(cx: &LowerCx<'f>, d: &'f Definition) -> Option<Candidate<'f>> {
+        let [e] = d.equations.as_slice() else { return None };
+        let x = cx.f.tensors.get(d.tensor)?;
+        let target = e.whole_target(&x.shape)?;
+        let fresh = !matches!(x.role, Role::Result(Some(_)));
+        let clear = e.guard.is_none() || e.reducer.is_some();
+        let reads = fuse::memory_reads(cx.f, &cx.inlined, e);
+        let data = reads.iter().any(|r| r.subscripts.iter().any(|s| s.as_affine().is_none()));
+        let joins = fresh && clear && !data && !cx.windows.contains_key(&d.tensor);
+        joins.then_some(Candidate { definition: d, shape: &x.shape, target, reads })
+    }
 }
 
 /// A reduction over a product.
@@ -180,18 +207,6 @@ fn is_contraction(f: &Function, d: &Definition) -> bool {
 /// would double all their code for the last one.
 fn is_known(f: &Function, d: &Definition) -> bool {
     f.tensors.get(d.tensor).is_some_and(|x| x.shape.iter().all(|n| n.as_constant().is_some()))
-}
-
-/// True if only members use the tensor.
-pub(super) fn is_local(cx: &LowerCx<'_>, members: &[TensorId], t: TensorId) -> bool {
-    let inside = cx.f.tensors.get(t).is_some_and(|x| x.role == Role::Intermediate);
-    let uses =
-        |e: &Equation| fuse::memory_reads(cx.f, &cx.inlined, e).iter().any(|r| r.tensor == t);
-    inside
-        && cx.f.nodes.iter().flat_map(Node::definitions).all(|d| {
-            let asked = cx.inlined[d.tensor] || members.contains(&d.tensor);
-            asked || !d.equations.iter().any(uses)
-        })
 }
 
 /// Lowers a group to one kernel.
@@ -219,8 +234,6 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         .iter()
         .map(|(v, n)| if n.as_constant() == Some(1) { IntExpr::default() } else { (*v).into() })
         .collect();
-    let locals: Vec<TensorId> =
-        g.members.iter().copied().filter(|t| is_local(b.cx, &g.members, *t)).collect();
     let stmts = if g.blocked {
         let extent = shape.get(g.shared - 1).cloned().unwrap_or_default();
         let rows = dividing(extent.as_constant().unwrap_or(ROWS), ROWS, 1);
@@ -237,7 +250,7 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         let axis = at.len();
         let last_chunk = count.as_constant().unwrap_or(1) - 1;
         let rows = BlockOfRows { axis, last_row: &last_row, chunk, last_chunk };
-        let ends = needed::ends(b.cx, &definitions, &locals, &rows);
+        let ends = needed::ends(b.cx, &definitions, &g.locals, &rows);
         let none = Ends::new();
         let stmts = if whole.clone() * size.clone() == extent {
             members(&mut b, g, &definitions, &at, Some((&lo, &size)), &ends)
@@ -340,10 +353,8 @@ fn members(
     let f = b.cx.f;
     b.locals.clear();
     let mut out = Vec::new();
-    for t in &g.members {
-        let Some(x) = f.tensors.get(*t).filter(|_| is_local(b.cx, &g.members, *t)) else {
-            continue;
-        };
+    for t in &g.locals {
+        let Some(x) = f.tensors.get(*t) else { continue };
         let mut shape: Vec<IntExpr> = x.shape.iter().skip(at.len()).cloned().collect();
         if block.is_some() {
             // Rows of the last block are fewer: local memory has room for a whole one.

@@ -175,9 +175,7 @@ impl<'a> LowerCx<'a> {
     /// Parameters, results, and the intermediates that live in memory.
     fn buffers(&mut self) {
         for (t, tensor) in self.f.tensors.iter() {
-            let local =
-                |g: &group::Group| g.members.contains(&t) && group::is_local(self, &g.members, t);
-            if self.inlined[t] || self.groups.iter().any(local) {
+            if self.inlined[t] || self.groups.iter().any(|g| g.locals.contains(&t)) {
                 continue;
             }
             let mut shape = tensor.shape.clone();

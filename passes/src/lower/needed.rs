@@ -3,11 +3,12 @@
 //! Where a sum leaves out what a condition excludes, `sum[j | j <= i]`, or adds zeros there, only a
 //! part of each row is looked at: rows `lo` to `lo + n` of causal attention end at `lo + n`.
 
+use super::tighten::{Limit, limit};
 use super::{LowerCx, fuse};
 use indexmap::IndexMap;
 use tcc_ir::graph::{Definition, Equation};
 use tcc_ir::int::IntExpr;
-use tcc_ir::scalar::{Comparison, Expr, Func, Reducer, Subscript};
+use tcc_ir::scalar::{Expr, Func, Reducer, Subscript};
 use tcc_ir::{TensorId, VarId};
 
 /// A block of rows: the axis that is taken in blocks, the block's first and last row, and the loop
@@ -146,15 +147,7 @@ impl Analysis<'_> {
         let extent = e.vars.get(x)?.extent.as_constant()?;
         condition.operands(Func::And).into_iter().find_map(|c| {
             let Expr::Compare(op, a, b) = c else { return None };
-            let (factor, rest) = (a - b).linear_in(x)?;
-            let one = IntExpr::constant(1);
-            let end = match (factor.as_constant()?, op) {
-                (1, Comparison::Le) => -rest + one,
-                (1, Comparison::Lt) => -rest,
-                (-1, Comparison::Ge) => rest + one,
-                (-1, Comparison::Gt) => rest,
-                _ => return None,
-            };
+            let Limit::Below(end) = limit(x, *op, &(a - b))? else { return None };
             let rising = end.linear_in(row).and_then(|(c, _)| c.as_constant())? >= 0;
             let end = end.with_var(row, self.block.last_row);
             let at = |k: i64| end.with_var(self.block.chunk, &IntExpr::constant(k)).as_constant();

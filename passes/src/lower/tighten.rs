@@ -34,24 +34,36 @@ pub(super) fn tighten(body: &mut Body, var: VarId, extent: &IntExpr) -> Bounds {
 
 /// Narrows the bounds by `difference op 0` if that is `±var + rest` without other occurrences.
 fn narrow(bounds: &mut Bounds, var: VarId, op: Comparison, difference: &IntExpr) -> bool {
-    let Some((c, rest)) = difference.linear_in(var) else { return false };
-    let one = IntExpr::constant(1);
-    // var + rest op 0, or -var + rest op 0.
-    let (upper, limit) = match (c.as_constant(), op) {
-        (Some(1), Comparison::Le) => (true, -rest + one),
-        (Some(1), Comparison::Lt) => (true, -rest),
-        (Some(1), Comparison::Ge) => (false, -rest),
-        (Some(1), Comparison::Gt) => (false, -rest + one),
-        (Some(-1), Comparison::Ge) => (true, rest + one),
-        (Some(-1), Comparison::Gt) => (true, rest),
-        (Some(-1), Comparison::Le) => (false, rest),
-        (Some(-1), Comparison::Lt) => (false, rest + one),
-        _ => return false,
-    };
-    if upper {
-        bounds.hi = bounds.hi.minimum(&limit);
-    } else {
-        bounds.lo = bounds.lo.maximum(&limit);
+    match limit(var, op, difference) {
+        None => return false,
+        Some(Limit::Below(end)) => bounds.hi = bounds.hi.minimum(&end),
+        Some(Limit::From(start)) => bounds.lo = bounds.lo.maximum(&start),
     }
     true
+}
+
+/// A bound of a variable.
+pub(super) enum Limit {
+    /// It is less.
+    Below(IntExpr),
+    /// It is not less.
+    From(IntExpr),
+}
+
+/// What `difference op 0` says of a variable, if that is `±var + rest`.
+pub(super) fn limit(var: VarId, op: Comparison, difference: &IntExpr) -> Option<Limit> {
+    let (c, rest) = difference.linear_in(var)?;
+    let one = IntExpr::constant(1);
+    // var + rest op 0, or -var + rest op 0.
+    Some(match (c.as_constant()?, op) {
+        (1, Comparison::Le) => Limit::Below(-rest + one),
+        (1, Comparison::Lt) => Limit::Below(-rest),
+        (1, Comparison::Ge) => Limit::From(-rest),
+        (1, Comparison::Gt) => Limit::From(-rest + one),
+        (-1, Comparison::Ge) => Limit::Below(rest + one),
+        (-1, Comparison::Gt) => Limit::Below(rest),
+        (-1, Comparison::Le) => Limit::From(rest),
+        (-1, Comparison::Lt) => Limit::From(rest + one),
+        _ => return None,
+    })
 }
