@@ -145,9 +145,8 @@ impl Contraction {
         range: Option<Range<'_>>,
     ) {
         for v in self.summed.iter().filter(|v| mentions(part, **v)) {
-            let own = self.blocks.as_ref().is_some_and(|c| c.summed == *v);
-            match range.filter(|_| own) {
-                Some((from, count)) => f.axis(b, *v, from, count.clone()),
+            match self.taken(*v, range.as_ref()) {
+                Some((from, count)) => f.axis(b, *v, from, (*count).clone()),
                 None => f.axis(b, *v, &IntExpr::constant(0), extent_of(body, *v)),
             }
         }

@@ -1,26 +1,30 @@
 //! Contractions: reductions of two-sided bodies on tiles of registers.
 //!
 //! The variables of `C[m..., n] += A[m..., k...] * B[k..., n]` fall into groups: *lanes* (`n`, the
-//! last axis of the target), *rows* (borne by what does not move with the lanes), *summed*, and
-//! outer ones. A tile of rows and vectors of lanes is kept in registers while the summed variables
-//! run:
+//! last axis of the target, with those before it where they join), *rows* (borne by what does not
+//! move with the lanes), *summed*, and outer ones. A tile of rows and vectors of lanes is kept in
+//! registers while the summed variables run:
 //!
 //! ```text
 //! for outer... { for block of lanes { for block of k {
-//!     S[k, n] = B[k, n]                               // lanes side by side, in the cache
-//!     for no in NC/NB { for mo in M/MR {
-//!         acc[MR, NB] = 0, or C
-//!         for k { for m in MR unroll { for n in NB vectorize { acc[m, n] += A * S } } }
-//!         C = acc
+//!     S[no, k, n] = B[k, NB*no + n]                   // lanes side by side, in the cache
+//!     for shared... { for block of rows {
+//!         R[mo, k, m] = A[MR*mo + m, k]               // where rows lie far apart
+//!         for no in NC/NB { for mo in MC/MR {
+//!             acc[MR, NB] = 0
+//!             for k { for m in MR unroll { for n in NB vectorize { acc[m, n] += R * S } } }
+//!             C = acc, or C += acc
+//!         } }
 //!     } }
 //! } } }
 //! ```
 //!
 //! The copy `S` is made where the lanes' operand is not side by side, or is used often enough; a
-//! convolution's is made of the rows of an image block by block. The other operand is packed before
-//! (`pack`) where neither its rows nor its summed variable lie side by side. Any reducer and any
-//! body will do. Which tile is best follows from the extents and from what a core does in a cycle
-//! ([`tile`]).
+//! convolution's is made of the rows of an image, block by block, and has no panels. Outer
+//! variables that it does not move with are *shared*; one along which the operand's elements lie
+//! side by side, or that makes up for few lanes, gives it *planes*. Rows that are small are packed
+//! by a kernel before (`pack`). Any reducer and any body will do. Which tile is best follows from
+//! the extents and from what a core does in a cycle ([`tile`]).
 
 mod copy;
 mod loops;
@@ -57,6 +61,8 @@ const PLANE: i64 = 16;
 /// Elements of a summed variable that a block takes at most, and lanes.
 const SUMMED: i64 = 256;
 const LANES: i64 = 512;
+/// Bytes of lanes that a copy with planes has room for at least.
+const LINE: i64 = 256;
 /// Rows of a matrix that are read side by side.
 const STREAMS: i64 = 32;
 /// Summed variables of at most this extent are unrolled.
@@ -136,7 +142,7 @@ pub(super) fn ceil_of(extent: &IntExpr, size: i64) -> IntExpr {
 pub(super) fn tile(rows: i64, lanes: i64, width: i64, summed: i64) -> Tile {
     let mut best = (f64::INFINITY, Tile { rows: 1, vectors: 1 });
     for vectors in 1..=6 {
-        let near = vectors * 64 * summed.min(256) <= FIRST;
+        let near = vectors * 64 * summed.min(SUMMED) <= FIRST;
         for most in 1..=REGISTERS {
             if most * vectors + vectors + 1 > REGISTERS {
                 continue;
@@ -179,6 +185,15 @@ fn nominal(e: &IntExpr) -> i64 {
     e.as_constant().unwrap_or(NOMINAL).max(1)
 }
 
+fn is_known(body: &Body, v: VarId) -> bool {
+    extent_of(body, v).as_constant().is_some()
+}
+
+/// How many elements a part of a body has.
+fn elements(body: &Body, part: &Expr) -> i64 {
+    volume(body.vars.iter().filter(|(v, _)| mentions(part, *v)).map(|(_, n)| nominal(n)))
+}
+
 /// The statements of a contraction; `None` if the body is none, or none that gains by it.
 pub(super) fn contraction(
     b: &mut KernelBuilder<'_, '_>,
@@ -212,14 +227,13 @@ pub(super) fn contraction(
         c.tile.vectors = c.tile.vectors.min(if c.tile.rows > 1 { 2 } else { 4 });
     }
     c.tile = c.chosen_tile(c.tile, rows);
-    if wanted && unit && c.is_dense(b, body) {
-        let summed = c.summed.first().copied()?;
-        let extent = nominal(&extent_of(body, summed));
-        let (block, buffer) = (Some(dividing(extent, SUMMED, 1)), None);
-        c.blocks = Some(Blocks { buffer, summed, block, lanes, plane: None, panel: None });
-    } else if wanted {
-        c.blocks = Some(c.plan_copy(b, body)?);
-    } else if c.exceeds_cache(body, lanes * summed) && c.initial == Initial::Unit {
+    if wanted {
+        let dense = if unit { c.plan_dense(b, body) } else { None };
+        c.blocks = Some(match dense {
+            Some(blocks) => blocks,
+            None => c.plan_copy(b, body)?,
+        });
+    } else if c.initial == Initial::Unit {
         c.blocks = c.plan_rows(body);
     }
     c.pack_rows(b, body, lanes);
@@ -401,6 +415,11 @@ fn rows_of(
 }
 
 impl Contraction {
+    /// The values of a summed variable that a block takes, if it is the one taken in blocks.
+    fn taken<'r, T: ?Sized>(&self, v: VarId, range: Option<&'r T>) -> Option<&'r T> {
+        range.filter(|_| self.blocks.as_ref().is_some_and(|c| c.summed == v))
+    }
+
     /// True if tiles read a copy of the moving part.
     fn copies(&self) -> bool {
         self.blocks.as_ref().is_some_and(|c| c.buffer.is_some())
@@ -412,41 +431,12 @@ impl Contraction {
         let size = body.value.dtype().size() as i64;
         let lanes = nominal(&extent_of(body, last));
         let uses = again * ceil(rows, tile(rows, lanes, self.width, summed).rows);
-        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
-        let known = self.summed.iter().chain([&last]).all(known);
+        let known = self.summed.iter().chain([&last]).all(|v| is_known(body, *v));
         // Rows of the operand that lie in pages of their own, or more than the first cache holds.
         let far = known && (lanes * size >= 1024 || lanes * summed * size > FIRST);
         // Lanes that leave much of their vectors empty.
         let sparse = 10 * lanes < 9 * ceil(lanes, self.width) * self.width;
         !moves_by_one(&self.value, last) || (uses >= 3 && summed >= 32 && (far || sparse))
-    }
-
-    /// True if the moving part is a matrix whose rows are what the lanes take, so that a block of
-    /// it is a copy already.
-    fn is_dense(&self, b: &KernelBuilder<'_, '_>, body: &Body) -> bool {
-        let (Some(Expr::Read(r)), [v], [k]) =
-            (&self.moving, self.lanes.as_slice(), self.summed.as_slice())
-        else {
-            return false;
-        };
-        let [.., row, column] = r.subscripts.as_slice() else { return false };
-        let is = |s: &Subscript, v: VarId| s.as_affine().and_then(IntExpr::as_var) == Some(v);
-        let width = b.kernel.buffers.get(r.tensor).and_then(|x| x.shape.last());
-        let extent = extent_of(body, *v);
-        let whole =
-            extent.as_constant().is_some_and(|n| n % self.width == 0 && n <= 4 * self.width);
-        is(row, *k) && is(column, *v) && whole && width == Some(&extent)
-    }
-
-    /// True if an operand of so many elements does not stay in a core's cache.
-    fn exceeds_cache(&self, body: &Body, elements: i64) -> bool {
-        let size = body.value.dtype().size() as i64;
-        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
-        let last = self.lanes.last().copied();
-        let lanes = last.map_or(1, |v| nominal(&extent_of(body, v)));
-        let summed = volume(self.summed.iter().map(|v| nominal(&extent_of(body, *v))));
-        let long = lanes * size >= 1024 && summed >= 32;
-        long && self.summed.iter().chain(&last).all(known) && elements * size > CACHE
     }
 
     /// Takes the axes before the last one into the lanes too, as far as only the moving part bears

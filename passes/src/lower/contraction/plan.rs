@@ -1,8 +1,8 @@
 //! What of a contraction's operands is copied, in which blocks and in which order.
 
 use super::{
-    Blocks, CACHE, Contraction, LANES, PLANE, REGISTERS, STREAMS, SUMMED, Tile, UNROLLED, axis_of,
-    ceil, dividing, mentions, nominal, tile, volume,
+    Blocks, CACHE, Contraction, LANES, LINE, PLANE, REGISTERS, STREAMS, SUMMED, Tile, UNROLLED,
+    axis_of, ceil, dividing, elements, is_known, mentions, nominal, tile, volume,
 };
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::extent_of;
@@ -11,7 +11,7 @@ use crate::lower::vector::{Motion, motion};
 use std::cmp::Reverse;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Buffer, Scope};
-use tcc_ir::scalar::Expr;
+use tcc_ir::scalar::{Expr, Subscript};
 use tcc_ir::{TensorId, VarId};
 
 /// Iterations of the loops around a block that are enough for threads.
@@ -20,15 +20,43 @@ const SHARED: i64 = 4;
 const WORTH_SHARING: i64 = 1 << 21;
 
 impl Contraction {
-    /// Blocks of few rows of a large matrix: as many as the core follows at a time.
+    /// Blocks of few rows of a matrix that the cache does not hold: as many as the core follows at
+    /// a time.
     pub(super) fn plan_rows(&self, body: &Body) -> Option<Blocks> {
         let extent = |v: VarId| nominal(&extent_of(body, v));
+        let size = body.value.dtype().size() as i64;
+        let all = volume(self.summed.iter().map(|v| extent(*v)));
+        let last = self.lanes.last()?;
+        let long = extent(*last) * size >= 1024 && all >= 32;
+        let known = self.summed.iter().chain([last]).all(|v| is_known(body, *v));
+        let lanes = volume(self.lanes.iter().map(|v| extent(*v)));
+        if !long || !known || lanes * all * size <= CACHE {
+            return None;
+        }
         let summed = self.summed.iter().copied().max_by_key(|v| extent(*v))?;
-        let others = volume(self.summed.iter().map(|v| extent(*v))) / extent(summed);
+        let others = all / extent(summed);
         let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
         let step = self.tile.vectors * self.width;
         let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
         Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None, panel: None })
+    }
+
+    /// Blocks of a matrix whose rows are what the lanes take: each is a copy already.
+    pub(super) fn plan_dense(&self, b: &KernelBuilder<'_, '_>, body: &Body) -> Option<Blocks> {
+        let (Some(Expr::Read(r)), [v], [k]) =
+            (&self.moving, self.lanes.as_slice(), self.summed.as_slice())
+        else {
+            return None;
+        };
+        let [.., row, column] = r.subscripts.as_slice() else { return None };
+        let is = |s: &Subscript, v: VarId| s.as_affine().and_then(IntExpr::as_var) == Some(v);
+        let extent = extent_of(body, *v);
+        let lanes = extent.as_constant()?;
+        let row_length = b.kernel.buffers.get(r.tensor).and_then(|x| x.shape.last());
+        let whole = lanes % self.width == 0 && lanes <= 4 * self.width;
+        let dense = is(row, *k) && is(column, *v) && whole && row_length == Some(&extent);
+        let block = Some(dividing(nominal(&extent_of(body, *k)), SUMMED, 1));
+        dense.then_some(Blocks { buffer: None, summed: *k, block, lanes, plane: None, panel: None })
     }
 
     /// An outer variable that only the moving part bears, with as many of its values as a copy
@@ -42,7 +70,7 @@ impl Contraction {
             mentions(moving, *v) && self.fixed.as_ref().is_none_or(|f| !mentions(f, *v))
         };
         let known = |v: &VarId| extent_of(body, *v).as_constant();
-        let candidates = || self.outer.iter().copied().filter(|v| alone(v) && known(v).is_some());
+        let candidates = || self.outer.iter().copied().filter(|v| alone(v) && is_known(body, *v));
         if let Some(v) = candidates().find(beside) {
             let extent = known(&v)?;
             let whole = extent <= 2 * PLANE;
@@ -63,11 +91,8 @@ impl Contraction {
             let reads = e.map(Expr::reads).unwrap_or_default();
             reads.iter().any(|r| motion(&r.subscripts, v) == Motion::Next)
         };
-        let elements = |e: Option<&Expr>| -> i64 {
-            let all = body.vars.iter().filter(|(v, _)| e.is_some_and(|e| mentions(e, *v)));
-            volume(all.map(|(_, n)| nominal(n)))
-        };
-        let larger = elements(Some(moving)) > 4 * elements(self.fixed.as_ref());
+        let other = self.fixed.as_ref().map_or(1, |f| elements(body, f));
+        let larger = elements(body, moving) > 4 * other;
         borne.iter().copied().max_by_key(|v| {
             let apart = larger || !beside(*v, self.fixed.as_ref());
             let apart = apart && !beside(*v, Some(moving));
@@ -98,10 +123,7 @@ impl Contraction {
     fn has_many_blocks(&self, body: &Body, plane: Option<(VarId, i64)>, work: i64) -> bool {
         let extent = |v: &VarId| nominal(&extent_of(body, *v));
         let planes = plane.map_or(1, |(v, n)| ceil(extent(&v), n));
-        let elements = |e: &Option<Expr>| {
-            let borne = body.vars.iter().map(|(v, _)| v);
-            volume(borne.filter(|v| e.as_ref().is_some_and(|e| mentions(e, **v))).map(extent))
-        };
+        let elements = |e: &Option<Expr>| e.as_ref().map_or(1, |e| elements(body, e));
         let many = planes * volume(self.outer.iter().map(extent)) >= SHARED;
         many || work < WORTH_SHARING || elements(&self.fixed) > 4 * elements(&self.moving)
     }
@@ -136,16 +158,16 @@ impl Contraction {
         let extent = |v: VarId| nominal(&extent_of(body, v));
         let summed = self.blocked_of(body, moving, &borne)?;
         let others = volume(borne.iter().filter(|v| **v != summed).map(|v| extent(*v)));
-        if borne.iter().any(|v| *v != summed && extent_of(body, *v).as_constant().is_none()) {
+        if borne.iter().any(|v| *v != summed && !is_known(body, *v)) {
             return None;
         }
         // What is not known is not cut twice: each cut doubles the code.
-        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
-        let cut = self.lanes.iter().all(known) && known(&summed);
-        let most = (self.knobs.summed.unwrap_or(SUMMED) / others).max(1);
-        let most =
-            if planes > 1 { most.min((CACHE / 2 / (planes * others * 256)).max(1)) } else { most };
-        let block = dividing(extent(summed), most, 1);
+        let cut = self.lanes.iter().chain([&summed]).all(|v| is_known(body, *v));
+        let mut most = self.knobs.summed.unwrap_or(SUMMED) / others;
+        if planes > 1 {
+            most = most.min(CACHE / 2 / (planes * others * LINE));
+        }
+        let block = dividing(extent(summed), most.max(1), 1);
         let size = body.value.dtype().size() as i64;
         let inner = volume(self.lanes.iter().skip(1).map(|v| extent(*v)));
         let fitting = (CACHE / 2 / (block * others * size * planes)).min(4 * LANES);
@@ -222,11 +244,10 @@ impl Contraction {
         if plain && along && !far {
             return;
         }
-        let known = |v: &VarId| extent_of(body, *v).as_constant().is_some();
-        let borne = || body.vars.iter().map(|(v, _)| v).filter(|v| mentions(&fixed, **v));
-        let bytes = volume(borne().map(extent)) * fixed.dtype().size() as i64;
+        let known = body.vars.iter().all(|(v, _)| !mentions(&fixed, *v) || is_known(body, *v));
+        let bytes = elements(body, &fixed) * fixed.dtype().size() as i64;
         let hidden = fixed.reads().iter().any(|x| b.home_of(x.tensor).is_none());
-        if (hidden || bytes > CACHE) && borne().all(known) && here >= 2 * self.width {
+        if (hidden || bytes > CACHE) && known && here >= 2 * self.width {
             self.packed = Some(self.rows_buffer(b, body, &fixed));
             return;
         }

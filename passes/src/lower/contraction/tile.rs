@@ -83,11 +83,7 @@ impl Contraction {
         let mut summed = Positions::new();
         let mut loops = Vec::new();
         for v in &self.summed {
-            let block = p
-                .pass
-                .summed
-                .as_ref()
-                .filter(|_| self.blocks.as_ref().is_some_and(|c| c.summed == *v));
+            let block = self.taken(*v, p.pass.summed.as_ref());
             let extent = block.map_or_else(|| end_of(b, body, *v), |(_, n)| n.clone());
             if extent.as_constant() == Some(1) && block.is_none() {
                 summed.insert(*v, IntExpr::constant(0));
@@ -148,11 +144,7 @@ impl Contraction {
         let (e, f) = (b.kernel.fresh_var("e"), b.kernel.fresh_var("f"));
         let mut at = p.at.clone();
         for (v, i) in summed {
-            let from = p
-                .pass
-                .summed
-                .as_ref()
-                .filter(|_| self.blocks.as_ref().is_some_and(|c| c.summed == *v));
+            let from = self.taken(*v, p.pass.summed.as_ref());
             at.insert(*v, from.map_or(i.clone(), |(from, _)| from + i));
         }
         if let Some(r) = self.rows {
