@@ -185,17 +185,7 @@ impl Extreme<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SizeId;
-
-    fn v(k: u32) -> IntExpr {
-        IntExpr::from(VarId::from_u32(k))
-    }
-    fn s(k: u32) -> IntExpr {
-        IntExpr::from(SizeId::from_u32(k))
-    }
-    fn c(k: i64) -> IntExpr {
-        IntExpr::constant(k)
-    }
+    use crate::int::testing::{c, s, v};
 
     /// Variable k runs over 0..size k.
     fn check(expr: &IntExpr, lo: Option<IntExpr>, hi: Option<IntExpr>) {

@@ -668,16 +668,7 @@ impl Atom {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn v(k: u32) -> IntExpr {
-        IntExpr::from(VarId::from_u32(k))
-    }
-    fn s(k: u32) -> IntExpr {
-        IntExpr::from(SizeId::from_u32(k))
-    }
-    fn c(k: i64) -> IntExpr {
-        IntExpr::constant(k)
-    }
+    use crate::int::testing::{c, s, v};
 
     #[test]
     fn canonical_forms_are_equal() {

@@ -359,17 +359,7 @@ fn has_no_negative_part(expr: &IntExpr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SizeId, VarId};
-
-    fn v(k: u32) -> IntExpr {
-        IntExpr::from(VarId::from_u32(k))
-    }
-    fn s(k: u32) -> IntExpr {
-        IntExpr::from(SizeId::from_u32(k))
-    }
-    fn c(k: i64) -> IntExpr {
-        IntExpr::constant(k)
-    }
+    use crate::int::testing::{c, s, v};
 
     #[test]
     fn flattened_index_is_in_bounds() {

@@ -11,6 +11,8 @@ mod facts;
 mod print;
 mod refute;
 mod simplex;
+#[cfg(test)]
+mod testing;
 
 pub use expr::{Atom, IntExpr, Monomial, Symbol};
 pub use facts::Facts;

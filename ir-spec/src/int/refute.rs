@@ -148,17 +148,7 @@ impl Sample {
 mod tests {
     use super::Samples;
     use crate::int::IntExpr;
-    use crate::{SizeId, VarId};
-
-    fn v(k: u32) -> IntExpr {
-        IntExpr::from(VarId::from_u32(k))
-    }
-    fn s(k: u32) -> IntExpr {
-        IntExpr::from(SizeId::from_u32(k))
-    }
-    fn c(k: i64) -> IntExpr {
-        IntExpr::constant(k)
-    }
+    use crate::int::testing::{c, s, v};
 
     fn has_counterexample(goal: &IntExpr, facts: &[IntExpr]) -> bool {
         Samples::without_counterexample(goal, facts).is_none()

@@ -44,6 +44,17 @@ impl Kernel {
     }
 }
 
+/// The expression with `let` variables replaced by their values.
+pub(super) fn without_lets(e: &IntExpr, lets: &IndexMap<VarId, IntExpr>) -> IntExpr {
+    if lets.is_empty() {
+        return e.clone();
+    }
+    e.substitute(&|s| match s {
+        Symbol::Var(v) => lets.get(&v).cloned(),
+        Symbol::Size(_) => None,
+    })
+}
+
 /// Why iterations of a loop may depend on each other; nothing if it is proved that they do not.
 pub(super) fn dependences(kernel: &Kernel, f: &For, around: &Around<'_>) -> Vec<String> {
     let mut scope = Scope { kernel, f, around, inner: Ranges::new(), lets: around.lets.clone() };
@@ -111,13 +122,7 @@ impl Scope<'_> {
 
     /// The expression over loop variables and sizes alone.
     fn resolve(&self, e: &IntExpr) -> IntExpr {
-        if self.lets.is_empty() {
-            return e.clone();
-        }
-        e.substitute(&|s| match s {
-            Symbol::Var(v) => self.lets.get(&v).cloned(),
-            Symbol::Size(_) => None,
-        })
+        without_lets(e, &self.lets)
     }
 
     /// A subscript of a block over loop variables. A variable that the guard bounds by a constant

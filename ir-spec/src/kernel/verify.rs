@@ -10,7 +10,7 @@
 mod intrinsic;
 
 use super::dependence::{Access, Accesses, Range};
-use super::independence::{Around, dependences};
+use super::independence::{Around, dependences, without_lets};
 use super::regions::{reads, write};
 use super::{Block, For, Kernel, KernelNames, LoopKind, Scope, Stmt, Update, visit_blocks};
 use crate::diag::{Code, Diagnostic, Diagnostics};
@@ -150,13 +150,7 @@ impl<'a> Verifier<'a> {
 
     /// The expression over loop variables and sizes alone.
     fn resolve(&self, e: &IntExpr) -> IntExpr {
-        if self.lets.is_empty() {
-            return e.clone();
-        }
-        e.substitute(&|s| match s {
-            Symbol::Var(v) => self.lets.get(&v).cloned(),
-            Symbol::Size(_) => None,
-        })
+        without_lets(e, &self.lets)
     }
 
     fn in_scope(&mut self, e: &IntExpr, what: &str) -> bool {
@@ -317,12 +311,7 @@ impl<'a> Verifier<'a> {
             self.error("a condition is not a bool".to_owned());
         }
         let lets = self.lets.clone();
-        let resolve = |i: &IntExpr| {
-            i.substitute(&|s| match s {
-                Symbol::Var(v) => lets.get(&v).cloned(),
-                Symbol::Size(_) => None,
-            })
-        };
+        let resolve = |i: &IntExpr| without_lets(i, &lets);
         for r in e.reads() {
             self.access(r.tensor, &r.subscripts, r.default.is_some(), &resolve);
         }
