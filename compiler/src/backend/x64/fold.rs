@@ -41,6 +41,10 @@ fn fold_list(nodes: &mut Vec<Node>, uses: &HashMap<Reg, u32>) {
                 if matches!(i.kind, Kind::Store | Kind::StoreBool) {
                     loads.clear();
                 }
+                // What was loaded is no longer what a cell holds.
+                if let Some(dst) = i.dst {
+                    loads.remove(&dst);
+                }
             }
             Some(Node::Loop(l)) => {
                 fold_list(&mut l.body, uses);

@@ -645,7 +645,7 @@ impl Builder<'_> {
         // vector would clear them, so it goes over the whole register under a mask.
         let whole = width(lane, lanes) == width(lane, chunk);
         let partial = match self.lane.and_then(|l| l.partial).filter(|_| lanes != chunk) {
-            None if !whole => Some(self.first_lanes(i64::from(lanes))?),
+            None if lanes != chunk => Some(self.first_lanes(i64::from(lanes))?),
             partial => partial,
         };
         let mask = self.both(partial, mask)?;
