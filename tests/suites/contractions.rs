@@ -239,3 +239,40 @@ fn rows_of_every_length_are_reduced() {
         }
     }
 }
+
+/// Elements two to five apart, some of them outside of the tensor.
+#[test]
+fn elements_with_gaps_are_read() {
+    for (step, n) in (2..=5usize).flat_map(|s| (1..=40).map(move |n| (s, n))) {
+        let len = step * n - step / 2;
+        let x: Vec<f32> = values(len, step).iter().map(|v| v + 10.0).collect();
+        let at = |k: isize| usize::try_from(k).ok().and_then(|k| x.get(k)).copied().unwrap_or(0.5);
+        let wide: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
+        for dtype in ["f32", "f64"] {
+            let f = tcc::compile(&format!(
+                "fn f(X: {dtype}[{len}]) -> (Y: {dtype}[{n}], Z: {dtype}[{n}], S: {dtype}) {{
+                    Y[i] = X[{step}*i]
+                    Z[i] = X[{step}*i - 3]?0.5 * X[i + 1]?0.5
+                    S = sum[i](X[{step}*i] * Y[i])
+                }}"
+            ))
+            .unwrap();
+            let view = match dtype {
+                "f32" => TensorView::from_slice(&x, &[len]).unwrap(),
+                _ => TensorView::from_slice(&wide, &[len]).unwrap(),
+            };
+            let got = f.run(&[view]).unwrap();
+            let elements = |t: usize| match dtype {
+                "f32" => got[t].as_slice::<f32>().unwrap().to_vec(),
+                _ => got[t].as_slice::<f64>().unwrap().iter().map(|v| *v as f32).collect(),
+            };
+            let want = |f: &dyn Fn(isize) -> f32| (0..n as isize).map(f).collect::<Vec<f32>>();
+            let apart = |i: isize| at(step as isize * i);
+            assert_eq!(elements(0), want(&apart), "{dtype} {step} {n}");
+            let shifted = |i: isize| at(step as isize * i - 3) * at(i + 1);
+            assert_eq!(elements(1), want(&shifted), "{dtype} {step} {n}");
+            let sum: f32 = want(&|i| apart(i) * apart(i)).iter().sum();
+            assert_eq!(elements(2), [sum], "{dtype} {step} {n}");
+        }
+    }
+}

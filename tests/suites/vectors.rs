@@ -43,6 +43,30 @@ fn a_small_kernel_in_instructions() {
     assert_eq!(found, expected, "{listing}");
 }
 
+/// Every third element: the vectors that hold sixteen of them, joined by permutations. The last one
+/// is read up to the last element only.
+#[test]
+fn lanes_with_gaps_in_instructions() {
+    let f = lower("fn f(X: f32[46]) -> (Y: f32[16]) { Y[i] = X[3*i] }");
+    let listing = f.text(Stage::Asm).unwrap();
+    let found: Vec<&str> = vector_instructions(&listing)
+        .into_iter()
+        .map(|l| l.trim_start().split_once("  ").map_or("", |(_, i)| i))
+        .take_while(|i| !i.contains("xmm"))
+        .collect();
+    let expected = [
+        "vmovups zmm0,[rbx]",
+        "vmovups zmm1,[r15]",
+        "vpermt2ps zmm0,zmm1,[rbx+40h]",
+        "vmovups zmm1{k1}{z},[rbx+80h]",
+        "vmovups zmm2,[r15+40h]",
+        "vpermt2ps zmm0,zmm2,zmm1",
+        "vmovups [rsi],zmm0",
+    ];
+    assert_eq!(found, expected, "{listing}");
+    assert!(listing.contains("mov rcx,3FFFh"), "{listing}");
+}
+
 #[test]
 fn affine_kernels_are_emitted_and_others_are_left_with_the_reason() {
     for text in [
@@ -54,6 +78,7 @@ fn affine_kernels_are_emitted_and_others_are_left_with_the_reason() {
          Y[n,o,y,x] = X[n,c,y+r-1,x+s-1]?0 * W[o,c,r,s] }",
         "fn f(A: f32[30,20], B: f32[20,40]) -> (C: f32[30,40]) { C[i,j] max= A[i,k] + B[k,j] }",
         "fn f(X: i32[N], Y: i32[N]) -> (Z: bool[N]) { Z[i] = X[i] < Y[i] }",
+        "fn f(X: f64[4*N]) -> (Y: f64[N]) { Y[i] = X[4*i] + X[2*i+1]?0 }",
     ] {
         assert_eq!(lower(text).refusals().unwrap(), [], "{text}");
     }
@@ -61,6 +86,10 @@ fn affine_kernels_are_emitted_and_others_are_left_with_the_reason() {
         (
             "fn f(X: f32[N], I: i64[M]) -> (Y: f32[M]) { Y[i] = X[I[i]] }",
             "it reads where its data say",
+        ),
+        (
+            "fn f(X: f32[5*N], A: f32[N]) -> (Y: f32[N]) { Y[i] = X[5*i] + A[i] }",
+            "lanes are read from far apart",
         ),
         ("fn f(X: c64[N]) -> (Y: c64[N]) { Y[i] = X[i] * X[i] }", "c64 is not read into vectors"),
         ("fn f(X: f32[N]) -> (Y: f32[N]) { Y[i] = sin(X[i]) }", "`sin` has a rare case"),

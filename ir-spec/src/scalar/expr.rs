@@ -1,8 +1,8 @@
 //! Scalar expressions: the body of an equation, evaluated once per point of its domain.
 
 use super::Func;
-use crate::TensorId;
 use crate::int::{IntExpr, Symbol};
+use crate::{TensorId, VarId};
 use std::fmt;
 use tcc_abi::{DType, Scalar};
 
@@ -236,6 +236,13 @@ impl Expr {
         self.visit_ints(&mut |i| i.visit_symbols(visit));
     }
 
+    /// True if the variable occurs.
+    pub fn mentions(&self, v: VarId) -> bool {
+        let mut found = false;
+        self.visit_symbols(&mut |s| found |= s == v.into());
+        found
+    }
+
     /// Rebuilds the tree bottom-up: `leaf` replaces whole nodes whose children are already rebuilt,
     /// `int` replaces integer expressions.
     pub fn rewrite(
@@ -307,5 +314,12 @@ impl Subscript {
             Subscript::Affine(i) => i.visit_symbols(visit),
             Subscript::Data(e) => e.visit_symbols(visit),
         }
+    }
+
+    /// True if the variable occurs.
+    pub fn mentions(&self, v: VarId) -> bool {
+        let mut found = false;
+        self.visit_symbols(&mut |s| found |= s == v.into());
+        found
     }
 }

@@ -252,7 +252,8 @@ pub(super) fn versioned(
     scalar: impl FnOnce(&mut KernelBuilder<'_, '_>) -> Vec<Stmt>,
 ) -> Vec<Stmt> {
     let mut strided: Vec<TensorId> = Vec::new();
-    let moving = |s: &[Subscript]| vars.iter().any(|v| motion(s, *v) == Motion::Next);
+    let moving =
+        |s: &[Subscript]| vars.iter().any(|v| matches!(motion(s, *v), Motion::Next | Motion::Gaps));
     let mut note = |t: TensorId, s: &[Subscript]| {
         let scope = b.kernel.buffers.get(t).map(|x| x.scope);
         if scope == Some(Scope::Strided) && moving(s) && !strided.contains(&t) {

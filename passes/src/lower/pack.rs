@@ -6,7 +6,7 @@
 
 use super::Fixed;
 use super::block::{Body, KernelBuilder};
-use super::contraction::{ceil_of, mentions};
+use super::contraction::ceil_of;
 use super::nest::{self, extent_of};
 use super::reduce::split_vars;
 use indexmap::IndexMap;
@@ -52,7 +52,7 @@ pub(super) fn pack(
     }
     let (spatial, summed) = split_vars(body);
     let borne = |vars: Vec<VarId>| -> Vec<VarId> {
-        vars.into_iter().filter(|x| *x != v && mentions(operand, *x)).collect()
+        vars.into_iter().filter(|x| *x != v && operand.mentions(*x)).collect()
     };
     let (before, behind) = (borne(spatial), borne(summed));
     let extent = extent_of(body, v);

@@ -255,7 +255,7 @@ impl Reduction {
 
     /// One accumulator in lanes along the innermost contiguous summed variable.
     fn across(&self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Option<Vec<Stmt>> {
-        let v = *self.summed.iter().rev().find(|v| contiguous_reads(body, **v))?;
+        let v = *self.summed.iter().rev().find(|v| reads_in_lanes(b, body, **v))?;
         let mut tightened = body.clone();
         let bounds = tighten(&mut tightened, v, &extent_of(body, v));
         if guarded_by(&tightened, v) {
@@ -632,21 +632,20 @@ fn tighten_if_known(
 
 fn every_read_mentions(body: &Body, v: VarId) -> bool {
     let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]);
-    exprs.flat_map(Expr::reads).filter(|r| !r.subscripts.is_empty()).all(|r| {
-        r.subscripts.iter().any(|s| {
-            let mut found = false;
-            s.visit_symbols(&mut |x| found |= x == v.into());
-            found
-        })
-    })
+    exprs
+        .flat_map(Expr::reads)
+        .filter(|r| !r.subscripts.is_empty())
+        .all(|r| r.subscripts.iter().any(|s| s.mentions(v)))
 }
 
-/// True if every read stands still or moves by one element, and one moves.
-fn contiguous_reads(body: &Body, v: VarId) -> bool {
+/// True if every read stands still or moves to where vectors are loaded from, and one moves.
+fn reads_in_lanes(b: &KernelBuilder<'_, '_>, body: &Body, v: VarId) -> bool {
+    let masked = b.cx.target.vector_bytes >= MASKED;
     let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]);
     let reads: Vec<Motion> = exprs
         .flat_map(Expr::reads)
         .map(|r| if r.default.is_some() { Motion::Other } else { motion(&r.subscripts, v) })
         .collect();
-    reads.contains(&Motion::Next) && !reads.contains(&Motion::Other)
+    let loaded = |m: &Motion| *m == Motion::Next || masked && *m == Motion::Gaps;
+    reads.iter().any(loaded) && reads.iter().all(|m| *m == Motion::Fixed || loaded(m))
 }

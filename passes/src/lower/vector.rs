@@ -14,29 +14,26 @@ pub(super) enum Motion {
     Fixed,
     /// To the next element.
     Next,
+    /// To the second, third or fourth next one: a few vectors hold what one of them takes.
+    Gaps,
     /// In some other way.
     Other,
 }
 
 /// How subscripts move with a variable.
 pub(super) fn motion(subscripts: &[Subscript], v: VarId) -> Motion {
-    let mentions = |s: &Subscript| {
-        let mut found = false;
-        s.visit_symbols(&mut |x| found |= x == v.into());
-        found
-    };
     let Some((last, outer)) = subscripts.split_last() else { return Motion::Fixed };
-    if outer.iter().any(mentions) {
+    if outer.iter().any(|s| s.mentions(v)) {
         return Motion::Other;
     }
-    if !mentions(last) {
+    if !last.mentions(v) {
         return Motion::Fixed;
     }
-    let unit = last
-        .as_affine()
-        .and_then(|i: &IntExpr| i.linear_in(v))
-        .is_some_and(|(c, _)| c.as_constant() == Some(1));
-    if unit { Motion::Next } else { Motion::Other }
+    match last.as_affine().and_then(|i: &IntExpr| i.linear_in(v)?.0.as_constant()) {
+        Some(1) => Motion::Next,
+        Some(2..=4) => Motion::Gaps,
+        _ => Motion::Other,
+    }
 }
 
 /// The number of lanes in which the body can run over `v`, if every value that moves with `v` has
@@ -76,11 +73,6 @@ pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -
 /// True if a point may read an element of the written tensor that belongs to another value of `v`:
 /// no axis that bears `v` is subscripted alike on both sides.
 fn reads_other_lanes(body: &Body, v: VarId) -> bool {
-    let bears = |s: &Subscript| {
-        let mut found = false;
-        s.visit_symbols(&mut |x| found |= x == v.into());
-        found
-    };
     let mut found = false;
     let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]).chain(&body.guard);
     for e in exprs {
@@ -88,8 +80,11 @@ fn reads_other_lanes(body: &Body, v: VarId) -> bool {
             if let Expr::Read(r) = x
                 && r.tensor == body.buffer
             {
-                found |=
-                    !r.subscripts.iter().zip(&body.subscripts).any(|(a, b)| a == b && bears(a));
+                found |= !r
+                    .subscripts
+                    .iter()
+                    .zip(&body.subscripts)
+                    .any(|(a, b)| a == b && a.mentions(v));
             }
         });
     }
@@ -113,16 +108,16 @@ fn supported(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::I64 | DType::U64)
 }
 
-/// Lanes out of bounds are masked off where vectors have masks.
+/// Lanes out of bounds are masked off where vectors have masks; those also take what lies in gaps.
 fn loads_a_vector(r: &Read, v: VarId, masked: bool) -> bool {
-    (r.default.is_none() || masked) && motion(&r.subscripts, v) == Motion::Next
+    match motion(&r.subscripts, v) {
+        Motion::Next => r.default.is_none() || masked,
+        Motion::Gaps => masked,
+        Motion::Fixed | Motion::Other => false,
+    }
 }
 
 /// True if the guard mentions the variable.
 pub(super) fn guarded_by(body: &Body, v: VarId) -> bool {
-    let mut found = false;
-    if let Some(g) = &body.guard {
-        g.visit_symbols(&mut |s| found |= s == v.into());
-    }
-    found
+    body.guard.as_ref().is_some_and(|g| g.mentions(v))
 }

@@ -20,7 +20,7 @@ pub(super) fn substitute(body: &mut [Stmt], v: VarId, value: &IntExpr) {
         }
     };
     let expr = |e: &mut Expr| {
-        if mentions(e, v) {
+        if e.mentions(v) {
             *e = e.rewrite(&|i| i.with_var(v, value), &mut fold);
         }
     };
@@ -95,17 +95,11 @@ pub(super) fn conjunction(conditions: impl IntoIterator<Item = Expr>) -> Option<
 pub(super) fn nested(loops: Vec<For>, conditions: Vec<Expr>, body: Vec<Stmt>) -> Vec<Stmt> {
     let (mut left, mut body) = (conditions, body);
     for f in loops.into_iter().rev() {
-        let (here, rest) = left.into_iter().partition(|c| mentions(c, f.var));
+        let (here, rest) = left.into_iter().partition(|c| c.mentions(f.var));
         left = rest;
         body = vec![Stmt::For(For { body: guarded(here, body), ..f })];
     }
     guarded(left, body)
-}
-
-fn mentions(e: &Expr, v: VarId) -> bool {
-    let mut found = false;
-    e.visit_symbols(&mut |s| found |= s == v.into());
-    found
 }
 
 /// A name for a loop that nothing else has.

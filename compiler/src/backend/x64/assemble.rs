@@ -113,6 +113,18 @@ impl Assembler {
         8 * at as i64
     }
 
+    /// Distance of a vector of constants, which lies in one line of the cache.
+    pub(super) fn constants(&mut self, bits: [u64; 8]) -> i64 {
+        let found = self.pool.chunks(8).position(|chunk| chunk == bits);
+        let at = found.unwrap_or_else(|| {
+            let lines = self.pool.len().div_ceil(8);
+            self.pool.resize(8 * lines, 0);
+            self.pool.extend(bits);
+            lines
+        });
+        64 * at as i64
+    }
+
     /// Aligns the next instruction, by long no-operations.
     pub(super) fn align(&mut self, to: u64) -> Result<(), String> {
         const NOPS: [&[u8]; 9] = [

@@ -108,6 +108,16 @@ pub(super) enum Kind {
     Store,
     /// The first lane of a vector into every lane.
     Splat,
+    /// The numbers by which `gaps` picks the lanes that a part of memory holds.
+    Indices {
+        step: u8,
+        part: u8,
+    },
+    /// Bits of a mask moved apart: bit `k` to bit `step * k - below`.
+    MaskApart {
+        step: u8,
+        below: u8,
+    },
     /// Between vector types of lanes: the source's type is in the field.
     Convert(Lane),
     /// Lanes `k` with `k < n` (immediate 0) or `k >= n` (1), with `n` the integer.

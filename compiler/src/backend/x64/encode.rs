@@ -26,6 +26,7 @@ impl Emitter<'_> {
         match i.kind {
             Kind::Op(Op::Fma231) => self.fma(i),
             Kind::Op(Op::Ternary) => self.ternary(i),
+            Kind::Op(Op::Pick) => self.pick(i),
             Kind::Op(Op::Cmp | Op::Class) => self.test(i),
             Kind::Op(op) => self.operation(i, op),
             Kind::Copy => self.copy(i),
@@ -35,6 +36,7 @@ impl Emitter<'_> {
                 let from = self.first(i, 16)?;
                 self.spread(i, Some(from))
             }
+            Kind::Indices { step, part } => self.indices(i, step, part),
             Kind::Store => self.store(i),
             Kind::Convert(from) => self.convert(i, from),
             Kind::Edge => self.edge(i),
@@ -43,6 +45,7 @@ impl Emitter<'_> {
             Kind::MaskOr => self.mask_op(i, Code::VEX_Korq_kr_kr_kr),
             Kind::MaskXor => self.mask_op(i, Code::VEX_Kxorq_kr_kr_kr),
             Kind::MaskNot => self.mask_op(i, Code::VEX_Knotq_kr_kr),
+            Kind::MaskApart { step, below } => self.mask_apart(i, step, below),
             Kind::FromInt => self.integer(i),
             Kind::LoadBool => self.load_bools(i),
             Kind::StoreBool => self.store_bools(i),
@@ -266,6 +269,40 @@ impl Emitter<'_> {
         self.finish(i, bytes)
     }
 
+    /// Lanes of two vectors by numbers; the instruction overwrites the first of them.
+    fn pick(&mut self, i: &Inst) -> Emitted {
+        let bytes = i.bytes();
+        let [a, by, b] = i.sources.as_slice() else { return Err("3 operands".to_owned()) };
+        let a = self.register(*a, i.lane, bytes, SPARE)?;
+        let by = self.register(*by, i.lane, bytes, OTHER)?;
+        let b = self.operand(*b, bytes)?;
+        let dst = self.target(i, bytes)?;
+        let taken = dst == by || matches!(b, Operand::Register(b) if b == dst);
+        let at = if taken && dst != a { vector(SPARE, bytes) } else { dst };
+        let moved = table(Op::Move, i.lane, bytes)?;
+        if at != a {
+            self.two(moved, at, a)?;
+        }
+        let code = table(Op::Pick, i.lane, bytes)?;
+        self.asm.push(match b {
+            Operand::Register(r) => Instruction::with3(code, at, by, r),
+            Operand::Memory(m) => Instruction::with3(code, at, by, m),
+        })?;
+        if at != dst {
+            self.two(moved, dst, at)?;
+        }
+        self.finish(i, bytes)
+    }
+
+    fn indices(&mut self, i: &Inst, step: u8, part: u8) -> Emitted {
+        let bytes = i.bytes();
+        let at = self.asm.constants(super::gaps::indices(i.lane, step, part));
+        let dst = self.target(i, bytes)?;
+        let load = table(Op::Load, i.lane, bytes)?;
+        self.asm.push(Instruction::with2(load, dst, memory(POOL, at)))?;
+        self.finish(i, bytes)
+    }
+
     fn copy(&mut self, i: &Inst) -> Emitted {
         let bytes = i.bytes();
         let source = i.sources.first().copied().ok_or("a copy has no source")?;
@@ -367,6 +404,22 @@ impl Emitter<'_> {
             [a, b] => self.asm.push(Instruction::with3(code, dst, *a, *b)),
             _ => Err("a mask operation has one or two operands".to_owned()),
         }
+    }
+
+    fn mask_apart(&mut self, i: &Inst, step: u8, below: u8) -> Emitted {
+        let dst = self.mask_target(i)?;
+        let Some(Source::Reg(from)) = i.sources.first().copied() else {
+            return Err("a mask has no source".to_owned());
+        };
+        let from = self.mask_register(from)?;
+        let places = (0..64).step_by(usize::from(step)).fold(0u64, |all, k| all | 1 << k);
+        self.two(Code::VEX_Kmovq_r64_kr, RAX, from)?;
+        self.constant(RCX, places as i64)?;
+        self.asm.push(Instruction::with3(Code::VEX_Pdep_r64_r64_rm64, RAX, RAX, RCX))?;
+        if below > 0 {
+            self.asm.push(Instruction::with2(Code::Shr_rm64_imm8, RAX, u32::from(below)))?;
+        }
+        self.two(Code::VEX_Kmovq_kr_r64, dst, RAX)
     }
 
     /// The lanes below a number, or from it on.

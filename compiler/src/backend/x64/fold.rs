@@ -82,7 +82,8 @@ fn use_load(i: &mut Inst, loads: &HashMap<Reg, (usize, Source, u32)>) -> Option<
     let commutes = matches!(op, Op::Add | Op::Mul | Op::And | Op::Or | Op::Xor | Op::Fma231);
     let last = match op {
         Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Min | Op::Range => 1,
-        Op::And | Op::Or | Op::Xor | Op::Blend | Op::Fma231 => 1,
+        Op::And | Op::Or | Op::Xor | Op::Blend | Op::Fma231 | Op::Permute => 1,
+        Op::Pick => 2,
         _ => return None,
     };
     // A wider instruction would read on behind what was loaded.

@@ -13,6 +13,7 @@ mod code;
 mod emit;
 mod encode;
 mod fold;
+mod gaps;
 mod ints;
 mod listing;
 mod opcodes;

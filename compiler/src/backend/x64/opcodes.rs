@@ -52,6 +52,11 @@ pub(super) enum Op {
     Ternary,
     /// Lanes of two vectors beside each other, shifted down by the immediate.
     Align,
+    /// Lanes of the second by the numbers in the first; 64 bytes only.
+    Permute,
+    /// Lanes of the first and the third beside each other by the numbers in the second; 64 bytes
+    /// only.
+    Pick,
     /// Interleaves the lower halves of groups of 128 bits, elements of 4 bytes.
     UnpackLow,
     /// Interleaves the upper halves.
@@ -462,6 +467,10 @@ const TABLE: &[Row] = &[
         Code::EVEX_Vpmovm2q_ymm_kr,
         Code::EVEX_Vpmovm2q_zmm_kr,
     ]),
+    row(Op::Permute, &[Lane::F32, Lane::I32, Lane::U32], [Code::EVEX_Vpermps_zmm_k1z_zmm_zmmm512b32; 3]),
+    row(Op::Pick, &[Lane::F32, Lane::I32, Lane::U32], [Code::EVEX_Vpermt2ps_zmm_k1z_zmm_zmmm512b32; 3]),
+    row(Op::Permute, &[Lane::F64, Lane::I64, Lane::U64], [Code::EVEX_Vpermpd_zmm_k1z_zmm_zmmm512b64; 3]),
+    row(Op::Pick, &[Lane::F64, Lane::I64, Lane::U64], [Code::EVEX_Vpermt2pd_zmm_k1z_zmm_zmmm512b64; 3]),
     row(Op::UnpackLow, &[Lane::F32, Lane::I32, Lane::U32, Lane::F64, Lane::I64, Lane::U64], [
         Code::EVEX_Vunpcklps_xmm_k1z_xmm_xmmm128b32,
         Code::EVEX_Vunpcklps_ymm_k1z_ymm_ymmm256b32,

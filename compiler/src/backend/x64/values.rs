@@ -371,10 +371,14 @@ impl Builder<'_> {
         let lane = Lane::of(dtype).ok_or_else(|| format!("{dtype} is not read into vectors"))?;
         let (place, step) = self.place(t, at)?;
         let lanes = self.lanes();
+        let size = i64::from(lane.bytes());
         let kind = match step {
             Some(0) if lanes > 1 => Kind::Broadcast,
-            Some(s) if lanes == 1 || s == i64::from(lane.bytes()) => Kind::Load,
-            _ => return Err("lanes are read with gaps".to_owned()),
+            Some(s) if lanes == 1 || s == size => Kind::Load,
+            Some(s) if s % size == 0 && (2..=4).contains(&(s / size)) => {
+                return self.load_gaps((t, lane), place, (s / size) as u32, mask);
+            }
+            _ => return Err("lanes are read from far apart".to_owned()),
         };
         let mut inst = self.blank(kind, lane);
         inst.place = Some(place);

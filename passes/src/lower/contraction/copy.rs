@@ -2,7 +2,7 @@
 
 use super::loops::{Piece, Range};
 use super::tile::Pass;
-use super::{Blocks, Contraction, mentions};
+use super::{Blocks, Contraction};
 use crate::lower::Fixed;
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::{self, Positions, extent_of, name_of};
@@ -144,7 +144,7 @@ impl Contraction {
         part: &Expr,
         range: Option<Range<'_>>,
     ) {
-        for v in self.summed.iter().filter(|v| mentions(part, **v)) {
+        for v in self.summed.iter().filter(|v| part.mentions(**v)) {
             match self.taken(*v, range.as_ref()) {
                 Some((from, count)) => f.axis(b, *v, from, (*count).clone()),
                 None => f.axis(b, *v, &IntExpr::constant(0), extent_of(body, *v)),
@@ -173,7 +173,7 @@ fn fill(
     };
     let mut replaced: Vec<(VarId, IntExpr)> = Vec::new();
     for (v, value) in at.iter().chain(&body.fixed) {
-        if mentions(part, *v) {
+        if part.mentions(*v) {
             let x = outer(b, value);
             replaced.push((*v, x));
         }

@@ -191,7 +191,7 @@ fn is_known(body: &Body, v: VarId) -> bool {
 
 /// How many elements a part of a body has.
 fn elements(body: &Body, part: &Expr) -> i64 {
-    volume(body.vars.iter().filter(|(v, _)| mentions(part, *v)).map(|(_, n)| nominal(n)))
+    volume(body.vars.iter().filter(|(v, _)| part.mentions(*v)).map(|(_, n)| nominal(n)))
 }
 
 /// The statements of a contraction; `None` if the body is none, or none that gains by it.
@@ -208,15 +208,18 @@ pub(super) fn contraction(
     let extent = |v: &VarId| nominal(&extent_of(body, *v));
     let rows = c.rows.map_or(1, |r| extent(&r));
     let summed = volume(c.summed.iter().map(extent));
-    let still = |v: &VarId| c.moving.as_ref().is_some_and(|m| !mentions(m, *v));
+    let still = |v: &VarId| c.moving.as_ref().is_some_and(|m| !m.mentions(*v));
     let shared = c.rows.is_some_and(|r| still(&r));
     let again = volume(c.outer.iter().filter(|v| still(v)).map(extent));
     let wanted = c.wants_copy(body, last, (summed, if shared { rows } else { 1 }, again));
     let unit = moves_by_one(&c.value, last);
     let wanted = c.knobs.copy.filter(|_| unit).map_or(wanted, |copy| copy == 1);
-    if wanted && shared && rows >= 2 {
+    // A copy that no rows share gains nothing over loads with gaps.
+    let merged = wanted && shared && rows >= 2;
+    let wanted = merged || wanted && unit;
+    if merged {
         c.merge_lanes(b, body);
-    } else if !unit {
+    } else if !moves_near(&c.value, last) {
         return None;
     }
     let lanes = volume(c.lanes.iter().map(extent));
@@ -267,6 +270,11 @@ fn written_out(e: &Expr, values: &[(TensorId, Expr)]) -> Expr {
 
 /// True if everything that moves with `v` moves to the next element.
 fn moves_by_one(e: &Expr, v: VarId) -> bool {
+    moves_near(e, v) && e.reads().iter().all(|r| motion(&r.subscripts, v) != Motion::Gaps)
+}
+
+/// True if everything that moves with `v` moves to where vectors are loaded from.
+fn moves_near(e: &Expr, v: VarId) -> bool {
     e.reads().iter().all(|r| motion(&r.subscripts, v) != Motion::Other && r.default.is_none())
 }
 
@@ -274,13 +282,6 @@ fn moves_by_one(e: &Expr, v: VarId) -> bool {
 fn axis_of(e: &Expr, v: VarId) -> Option<usize> {
     let on = |s: &Subscript| s.as_affine().is_some_and(|i| i.mentions(v));
     e.reads().iter().find_map(|r| r.subscripts.iter().position(on))
-}
-
-/// True if the variable occurs.
-pub(super) fn mentions(e: &Expr, v: VarId) -> bool {
-    let mut found = false;
-    e.visit_symbols(&mut |s| found |= s == v.into());
-    found
 }
 
 fn recognize(
@@ -356,7 +357,7 @@ fn sides(
     }
     let factors: Vec<Expr> = value.operands(product).into_iter().cloned().collect();
     let (moving, fixed): (Vec<Expr>, Vec<Expr>) =
-        factors.into_iter().partition(|f| mentions(f, lanes));
+        factors.into_iter().partition(|f| f.mentions(lanes));
     let pure = moving
         .iter()
         .all(|f| f.reads().iter().all(|r| motion(&r.subscripts, lanes) != Motion::Fixed));
@@ -391,12 +392,12 @@ fn rows_of(
 ) -> Option<VarId> {
     let long = |v: &VarId| *v != lanes && extent_of(body, *v).as_constant() != Some(1);
     let sharing = |v: &VarId| {
-        fixed.is_some_and(|f| mentions(f, *v)) && moving.is_some_and(|m| !mentions(m, *v))
+        fixed.is_some_and(|f| f.mentions(*v)) && moving.is_some_and(|m| !m.mentions(*v))
     };
     let candidates = || spatial.iter().rev().copied().filter(long);
     let extent = |v: VarId| nominal(&extent_of(body, v));
     let rare = fixed.is_some_and(|f| {
-        let others = spatial.iter().filter(|v| !mentions(f, **v));
+        let others = spatial.iter().filter(|v| !f.mentions(**v));
         volume(others.map(|v| extent(*v))) < RARE
     });
     let worth = |v: VarId| {
@@ -458,8 +459,8 @@ impl Contraction {
             let next = body.subscripts.get(axis).and_then(Subscript::as_affine);
             let Some(v) = next.and_then(IntExpr::as_var) else { return };
             let free = self.outer.contains(&v)
-                && mentions(&moving, v)
-                && !fixed.as_ref().is_some_and(|f| mentions(f, v));
+                && moving.mentions(v)
+                && !fixed.as_ref().is_some_and(|f| f.mentions(v));
             if !whole || !small || !free {
                 return;
             }

@@ -2,7 +2,7 @@
 
 use super::{
     Blocks, CACHE, Contraction, LANES, LINE, PLANE, REGISTERS, STREAMS, SUMMED, Tile, UNROLLED,
-    axis_of, ceil, dividing, elements, is_known, mentions, nominal, tile, volume,
+    axis_of, ceil, dividing, elements, is_known, nominal, tile, volume,
 };
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::extent_of;
@@ -66,9 +66,8 @@ impl Contraction {
             let reads = moving.reads();
             reads.iter().all(|r| motion(&r.subscripts, *v) == Motion::Next)
         };
-        let alone = |v: &VarId| {
-            mentions(moving, *v) && self.fixed.as_ref().is_none_or(|f| !mentions(f, *v))
-        };
+        let alone =
+            |v: &VarId| moving.mentions(*v) && self.fixed.as_ref().is_none_or(|f| !f.mentions(*v));
         let known = |v: &VarId| extent_of(body, *v).as_constant();
         let candidates = || self.outer.iter().copied().filter(|v| alone(v) && is_known(body, *v));
         if let Some(v) = candidates().find(beside) {
@@ -147,14 +146,14 @@ impl Contraction {
         let moving = &moving;
         let plane = self.plane_of(body, moving);
         self.outer.retain(|v| plane.is_none_or(|(p, _)| p != *v));
-        self.shared = self.outer.iter().copied().filter(|v| !mentions(moving, *v)).collect();
-        self.outer.retain(|v| mentions(moving, *v));
+        self.shared = self.outer.iter().copied().filter(|v| !moving.mentions(*v)).collect();
+        self.outer.retain(|v| moving.mentions(*v));
         // In the order of the axes of what is copied: what one copy leaves of a line is there for
         // the next.
         self.outer.sort_by_key(|v| axis_of(moving, *v));
         let planes = plane.map_or(1, |(_, n)| n);
         let borne: Vec<VarId> =
-            self.summed.iter().copied().filter(|v| mentions(moving, *v)).collect();
+            self.summed.iter().copied().filter(|v| moving.mentions(*v)).collect();
         let extent = |v: VarId| nominal(&extent_of(body, v));
         let summed = self.blocked_of(body, moving, &borne)?;
         let others = volume(borne.iter().filter(|v| **v != summed).map(|v| extent(*v)));
@@ -219,7 +218,7 @@ impl Contraction {
     /// kernel of its own, or, if that would not stay in the cache, block by block.
     pub(super) fn pack_rows(&mut self, b: &mut KernelBuilder<'_, '_>, body: &Body, lanes: i64) {
         let (Some(r), Some(fixed)) = (self.rows, self.fixed.clone()) else { return };
-        if !mentions(&fixed, r) || self.tile.rows == 1 || self.knobs.pack == Some(0) {
+        if !fixed.mentions(r) || self.tile.rows == 1 || self.knobs.pack == Some(0) {
             return;
         }
         let extent = |v: &VarId| nominal(&extent_of(body, *v));
@@ -244,7 +243,7 @@ impl Contraction {
         if plain && along && !far {
             return;
         }
-        let known = body.vars.iter().all(|(v, _)| !mentions(&fixed, *v) || is_known(body, *v));
+        let known = body.vars.iter().all(|(v, _)| !fixed.mentions(*v) || is_known(body, *v));
         let bytes = elements(body, &fixed) * fixed.dtype().size() as i64;
         let hidden = fixed.reads().iter().any(|x| b.home_of(x.tensor).is_none());
         if (hidden || bytes > CACHE) && known && here >= 2 * self.width {
@@ -253,7 +252,7 @@ impl Contraction {
         }
         let planes = self.blocks.as_ref().and_then(|c| c.plane).map(|(v, _)| v);
         let outer = self.outer.iter().copied().chain(planes);
-        let again = volume(outer.filter(|v| !mentions(&fixed, *v)).map(|v| extent(&v)));
+        let again = volume(outer.filter(|v| !fixed.mentions(*v)).map(|v| extent(&v)));
         let columns = ceil(lanes, step);
         let uses = columns * again;
         if if beside { uses >= 8 } else { columns >= 2 || uses >= 4 } {
@@ -282,7 +281,7 @@ impl Contraction {
         let tiles = self.rows_block(body, true).unwrap_or(ceil(rows, self.tile.rows));
         let block = self.blocks.as_ref().and_then(|c| Some((c.summed, c.block?)));
         let mut shape = vec![IntExpr::constant(tiles)];
-        shape.extend(self.summed.iter().filter(|v| mentions(fixed, **v)).map(|v| match block {
+        shape.extend(self.summed.iter().filter(|v| fixed.mentions(**v)).map(|v| match block {
             Some((summed, n)) if summed == *v => IntExpr::constant(n),
             _ => extent_of(body, *v),
         }));

@@ -1,7 +1,7 @@
 //! One tile: start, sum, store.
 
 use super::loops::end_of;
-use super::{Contraction, UNROLLED, mentions};
+use super::{Contraction, UNROLLED};
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::{Initial, Positions, extent_of, name_of};
 use tcc_ir::int::{IntExpr, Symbol};
@@ -223,7 +223,7 @@ impl Contraction {
             let value = p.rows.start.clone() + IntExpr::from(row);
             // Panels go on past the last row; what moves with the lanes may not.
             let bare = self.panels.is_none() && self.packed.is_none()
-                || !self.copies() && self.moving.as_ref().is_none_or(|m| mentions(m, r));
+                || !self.copies() && self.moving.as_ref().is_none_or(|m| m.mentions(r));
             limit(r, value, &p.rows.limit, target || sum && bare);
         }
         if let Some(v) = self.lanes.last() {
@@ -254,7 +254,7 @@ impl Contraction {
                     iters: &mut Iters,
                     part: &Expr,
                     at: &mut Vec<IntExpr>| {
-            for v in self.summed.iter().filter(|v| mentions(part, **v)) {
+            for v in self.summed.iter().filter(|v| part.mentions(**v)) {
                 let x = b.kernel.fresh_var("k");
                 iters.push((x, summed.get(v).cloned().unwrap_or_default()));
                 at.push(IntExpr::from(x));
