@@ -141,7 +141,14 @@ fn group_of(
     let locals: Vec<TensorId> = members.iter().copied().filter(|t| is_local(t)).collect();
     let last = run.first().and_then(|c| c.shape.get(shared - 1));
     let rows = last.and_then(IntExpr::as_constant).unwrap_or(ROWS).min(ROWS);
-    let blocked = contracts && rows > 1;
+    // Rows of a tile share an operand: it does not bear their axis.
+    let shares = |c: &Candidate<'_>| {
+        let axis = c.target.get(shared - 1);
+        let bears = |r: &Read| axis.is_none_or(|v| r.subscripts.iter().any(|s| s.mentions(*v)));
+        is_contraction(cx.f, c.definition)
+            && c.reads.iter().any(|r| !r.subscripts.is_empty() && !bears(r))
+    };
+    let blocked = contracts && rows > 1 && run.iter().any(shares);
     let row = |shape: &[IntExpr]| {
         volume(shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL)))
     };
