@@ -145,8 +145,8 @@ fn group_of(
     let shares = |c: &Candidate<'_>| {
         let axis = c.target.get(shared - 1);
         let bears = |r: &Read| axis.is_none_or(|v| r.subscripts.iter().any(|s| s.mentions(*v)));
-        is_contraction(cx.f, c.definition)
-            && c.reads.iter().any(|r| !r.subscripts.is_empty() && !bears(r))
+        let operand = |r: &&Read| r.subscripts.len() + 1 >= c.shape.len();
+        is_contraction(cx.f, c.definition) && !c.reads.iter().filter(operand).all(bears)
     };
     let blocked = contracts && rows > 1 && run.iter().any(shares);
     let row = |shape: &[IntExpr]| {

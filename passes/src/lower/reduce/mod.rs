@@ -4,16 +4,19 @@
 //! elements in the lanes of register accumulators,
 //! `for jo { for i { acc[W] = unit; for k { acc[l] += ... }; C[i, W*jo + l] = acc[l] } }`.
 //! *Across*: one sum in the lanes of an accumulator along a contiguous summed variable, combined at
-//! the end in a fixed order. *Scalar*: one register accumulator.
+//! the end in a fixed order. *Rows*: such sums of a few rows at a time (`rows`). *Scalar*: one
+//! register accumulator.
 
-use super::block::{Body, KernelBuilder};
-use super::contraction;
-use super::nest::{
+mod rows;
+
+use crate::lower::block::{Body, KernelBuilder};
+use crate::lower::contraction;
+use crate::lower::nest::{
     Initial, MASKED, Positions, extent_of, fit_width, joined, lane_loop, last_axis_var, name_of,
     over_spatial, pointwise_stmts, scalar_pointwise, serial, unless_empty, versioned,
 };
-use super::tighten::{Bounds, tighten};
-use super::vector::{Motion, guarded_by, lanes, motion};
+use crate::lower::tighten::{Bounds, tighten};
+use crate::lower::vector::{Motion, guarded_by, lanes, motion};
 use indexmap::IndexMap;
 use tcc_abi::DType;
 use tcc_ir::int::{IntExpr, Symbol};
@@ -185,6 +188,9 @@ struct Reduction {
 impl Reduction {
     fn stmts(&self, b: &mut KernelBuilder<'_, '_>, body: &Body) -> Vec<Stmt> {
         if b.cx.options.vectorize && self.vectorizes(body) {
+            if let Some(stmts) = self.rows(b, body) {
+                return stmts;
+            }
             if let Some(stmts) = self.beside(b, body) {
                 return stmts;
             }
@@ -289,7 +295,7 @@ impl Reduction {
         let mut out = vec![Stmt::Alloc(wide), Stmt::Alloc(single)];
         let element = |b: &mut KernelBuilder<'_, '_>| b.kernel.fresh_var("e");
         let e0 = element(b);
-        let clear = set_register(wide, Some((e0, lane)), unit);
+        let clear = set_register(wide, &[(e0, lane.into())], unit);
         out.push(lane_loop(lane, width, LoopKind::Vectorize, vec![clear]));
         out.push(self.start_block(body, at, single));
         let others: Vec<VarId> = self.summed.iter().copied().filter(|x| *x != v).collect();
@@ -305,9 +311,9 @@ impl Reduction {
             let mut out = vec![Stmt::Alloc(row), Stmt::Alloc(rest)];
             let (e, lane) = (b.kernel.fresh_var("e"), b.kernel.fresh_var("l"));
             let unit = Expr::Literal(self.reducer.unit(dtype));
-            let clear = set_register(row, Some((e, lane)), unit.clone());
+            let clear = set_register(row, &[(e, lane.into())], unit.clone());
             out.push(lane_loop(lane, width, LoopKind::Vectorize, vec![clear]));
-            out.push(set_register(rest, None, unit));
+            out.push(set_register(rest, &[], unit));
             out.extend(self.across_row(b, body, &at, (v, bounds, width), (row, rest)));
             let (e, lane) = (b.kernel.fresh_var("e"), b.kernel.fresh_var("l"));
             let add = self.combine("row", (wide, vec![e.into()]), (row, vec![e.into()]), dtype);
@@ -318,7 +324,7 @@ impl Reduction {
         });
         out.extend(sums);
         out.extend(self.fold(b, (wide, width), single, dtype));
-        out.push(self.write_back(b, body, at, single, None));
+        out.push(self.write_back(b, body, at, single, &[]));
         out
     }
 
@@ -401,7 +407,7 @@ impl Reduction {
         let mut main = at.clone();
         main.insert(v, lo.clone() + step + IntExpr::from(lane));
         let e = b.kernel.fresh_var("e");
-        let block = self.update_register(b, body, &main, wide, Some((e, lane)));
+        let block = self.update_register(b, body, &main, wide, &[(e, lane.into())]);
         let vector = lane_loop(lane, width, LoopKind::Vectorize, vec![block]);
         let mut out = vec![serial(chunk, IntExpr::constant(0), chunks.clone(), vec![vector])];
         let done = lo + chunks * IntExpr::constant(width);
@@ -411,7 +417,7 @@ impl Reduction {
             let mut rest = at.clone();
             rest.insert(v, done.clone() + IntExpr::from(lane));
             let known = (&hi - &done).as_constant();
-            let mut block = self.update_register(b, body, &rest, wide, Some((e, lane)));
+            let mut block = self.update_register(b, body, &rest, wide, &[(e, lane.into())]);
             if let (None, Stmt::Block(x)) = (known, &mut block) {
                 let left = b.kernel.fresh_var("g");
                 x.iters.push((left, done.clone() + IntExpr::from(lane) - hi.clone()));
@@ -434,7 +440,7 @@ impl Reduction {
             let i = b.kernel.fresh_var(&format!("{}t", name_of(b, v)));
             let mut rest = at.clone();
             rest.insert(v, i.into());
-            let block = self.update_register(b, body, &rest, single, None);
+            let block = self.update_register(b, body, &rest, single, &[]);
             out.push(serial(i, done, hi, vec![block]));
         }
         unless_empty(b, &extent, out)
@@ -467,11 +473,12 @@ impl Reduction {
             None => stmts,
             Some((lane, width)) => vec![lane_loop(lane, width, LoopKind::Vectorize, stmts)],
         };
-        let lane_var =
-            |b: &mut KernelBuilder<'_, '_>| lanes.map(|(lane, _)| (b.kernel.fresh_var("e"), lane));
+        let place = |b: &mut KernelBuilder<'_, '_>| -> Vec<(VarId, IntExpr)> {
+            lanes.iter().map(|(lane, _)| (b.kernel.fresh_var("e"), (*lane).into())).collect()
+        };
         let mut out = vec![Stmt::Alloc(acc)];
-        let e = lane_var(b);
-        let start = self.start_lanes(body, at, acc, e);
+        let e = place(b);
+        let start = self.start_lanes(body, at, acc, &e);
         out.extend(in_lanes(vec![start]));
         let mut positions = at.clone();
         let mut loops = Vec::new();
@@ -483,22 +490,22 @@ impl Reduction {
             positions.insert(*v, i.into());
             loops.push((i, lo, hi));
         }
-        let e = lane_var(b);
-        let inner = in_lanes(vec![self.update_register(b, &tightened, &positions, acc, e)]);
+        let e = place(b);
+        let inner = in_lanes(vec![self.update_register(b, &tightened, &positions, acc, &e)]);
         let nest = loops
             .into_iter()
             .rev()
             .fold(inner, |stmts, (i, lo, hi)| vec![serial(i, lo, hi, stmts)]);
         out.extend(nest);
-        let e = lane_var(b);
-        let store = self.write_back(b, body, at, acc, e);
+        let e = place(b);
+        let store = self.write_back(b, body, at, acc, &e);
         out.extend(in_lanes(vec![store]));
         out
     }
 
     /// `acc = start` for a scalar accumulator.
     fn start_block(&self, body: &Body, at: &Positions, acc: TensorId) -> Stmt {
-        self.start_lanes(body, at, acc, None)
+        self.start_lanes(body, at, acc, &[])
     }
 
     fn start_lanes(
@@ -506,33 +513,33 @@ impl Reduction {
         body: &Body,
         at: &Positions,
         acc: TensorId,
-        lane: Option<(VarId, VarId)>,
+        place: &[(VarId, IntExpr)],
     ) -> Stmt {
         let value = self.start(body);
-        let mut iters = spatial_iters(body, at, &self.spatial);
-        let subscripts = register_position(lane);
-        iters.extend(lane.map(|(e, l)| (e, l.into())));
-        if self.initial == Initial::Unit {
-            iters.retain(|(v, _)| lane.is_some_and(|(e, _)| *v == e));
-        }
+        let subscripts = register_position(place);
+        let mut iters = match self.initial {
+            Initial::Unit => Vec::new(),
+            Initial::Existing => spatial_iters(body, at, &self.spatial),
+        };
+        iters.extend_from_slice(place);
         let update = Update::Set;
         let store = Store { buffer: acc, subscripts, update, value, drop: false };
         let (guard, init, lets) = (None, None, vec![]);
         Stmt::Block(Block { name: "start".to_owned(), iters, guard, init, lets, store })
     }
 
-    /// `acc op= value`
+    /// `acc op= value`, at a place of the register: variables that subscript it, with their values.
     fn update_register(
         &self,
         b: &KernelBuilder<'_, '_>,
         body: &Body,
         at: &Positions,
         acc: TensorId,
-        lane: Option<(VarId, VarId)>,
+        place: &[(VarId, IntExpr)],
     ) -> Stmt {
         let store = Store {
             buffer: acc,
-            subscripts: register_position(lane),
+            subscripts: register_position(place),
             update: self.update,
             value: body.value.clone(),
             drop: false,
@@ -540,7 +547,7 @@ impl Reduction {
         let stmt = b.block(body, &|v| at.get(&v).cloned().unwrap_or_default(), store);
         match stmt {
             Stmt::Block(mut block) => {
-                block.iters.extend(lane.map(|(e, l)| (e, l.into())));
+                block.iters.extend_from_slice(place);
                 Stmt::Block(block)
             }
             other => other,
@@ -554,12 +561,12 @@ impl Reduction {
         body: &Body,
         at: &Positions,
         acc: TensorId,
-        lane: Option<(VarId, VarId)>,
+        place: &[(VarId, IntExpr)],
     ) -> Stmt {
         let dtype = b.kernel.buffers.get(acc).map_or(body.value.dtype(), |x| x.dtype);
-        let position = lane.map(|(e, _)| IntExpr::from(e)).into_iter().collect();
+        let position = place.iter().map(|(e, _)| (*e).into()).collect();
         let mut iters = spatial_iters(body, at, &self.spatial);
-        iters.extend(lane.map(|(e, l)| (e, l.into())));
+        iters.extend_from_slice(place);
         let store = Store {
             buffer: body.buffer,
             subscripts: body.subscripts.clone(),
@@ -572,13 +579,13 @@ impl Reduction {
     }
 }
 
-fn register_position(lane: Option<(VarId, VarId)>) -> Vec<Subscript> {
-    lane.map(|(e, _)| Subscript::Affine(e.into())).into_iter().collect()
+fn register_position(place: &[(VarId, IntExpr)]) -> Vec<Subscript> {
+    place.iter().map(|(e, _)| Subscript::Affine((*e).into())).collect()
 }
 
-fn set_register(acc: TensorId, lane: Option<(VarId, VarId)>, value: Expr) -> Stmt {
-    let iters = lane.map(|(e, l)| (e, l.into())).into_iter().collect();
-    let subscripts = register_position(lane);
+fn set_register(acc: TensorId, place: &[(VarId, IntExpr)], value: Expr) -> Stmt {
+    let iters = place.to_vec();
+    let subscripts = register_position(place);
     let store = Store { buffer: acc, subscripts, update: Update::Set, value, drop: false };
     let (guard, init, lets) = (None, None, vec![]);
     Stmt::Block(Block { name: "start".to_owned(), iters, guard, init, lets, store })
