@@ -101,10 +101,10 @@ pub fn directive(rng: &mut Rng, k: &Kernel, trial: usize) -> Option<Directive> {
     Some(Directive { primitive, permission, span: Default::default() })
 }
 
-/// With an intrinsic that the loop can become, if there is one.
-fn tensorize(rng: &mut Rng, k: &Kernel, target: String) -> Primitive {
+/// With an intrinsic that a loop can become, if there is one: the loop, or one of the others.
+fn tensorize(rng: &mut Rng, k: &Kernel, loops: &[String], at: usize) -> Primitive {
     let all = intrinsics();
-    let made = |intrinsic: &Arc<Intrinsic>| {
+    let made = |target: &String, intrinsic: &Arc<Intrinsic>| {
         let (target, intrinsic) = (target.clone(), intrinsic.clone());
         Primitive::Tensorize { target, intrinsic }
     };
@@ -112,8 +112,10 @@ fn tensorize(rng: &mut Rng, k: &Kernel, target: String) -> Primitive {
         let d = Directive { primitive: p.clone(), permission: None, span: Default::default() };
         apply(k, &Schedule { kernel: k.name.clone(), directives: vec![d] }).is_ok()
     };
-    let legal = all.iter().map(made).find(becomes);
-    legal.unwrap_or_else(|| made(&all[rng.usize(..all.len())]))
+    let turned = loops[at..].iter().chain(&loops[..at]);
+    let pairs = turned.flat_map(|target| all.iter().map(move |i| made(target, i)));
+    let legal = pairs.into_iter().find(becomes);
+    legal.unwrap_or_else(|| made(&loops[at], &all[rng.usize(..all.len())]))
 }
 
 /// Intrinsics that kernels of the suites can become.
@@ -166,7 +168,7 @@ fn of_loops(
         7 => Primitive::Unroll(small),
         8 => Primitive::Vectorize(small),
         9 => Primitive::Parallel(target),
-        10 => tensorize(rng, k, target),
+        10 => tensorize(rng, k, &names.loops, at),
         _ => Primitive::Bind { target, axis: Axis::ALL[rng.usize(..Axis::ALL.len())] },
     }
 }

@@ -271,6 +271,8 @@ fn scheduled_kernels_agree() {
     // Lowered kernels have no `init`, and seldom a producer beside its consumer: the suite of
     // schedules has kernels for these.
     let rare = ["decompose_reduction", "compute_at", "reverse_compute_at", "reverse_inline"];
-    let mut never = Primitive::NAMES.iter().filter(|n| !applied.contains_key(**n));
-    assert!(count < 500 || never.all(|n| rare.contains(n)), "not all were legal once");
+    let never = Primitive::NAMES.iter().filter(|n| !applied.contains_key(**n) && !rare.contains(n));
+    let never: Vec<_> = never.collect();
+    report!("never legal: {never:?}");
+    assert!(count < 500 || never.is_empty(), "not all were legal once");
 }

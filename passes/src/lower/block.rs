@@ -53,6 +53,13 @@ pub(crate) struct Body {
     pub(crate) name: String,
 }
 
+impl Body {
+    /// What its lets and its value compute.
+    pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        self.lets.iter().map(|(_, e)| e).chain([&self.value])
+    }
+}
+
 impl<'c, 'a> KernelBuilder<'c, 'a> {
     pub(crate) fn new(cx: &'c mut LowerCx<'a>, name: &str) -> KernelBuilder<'c, 'a> {
         let mut name = format!("{}_{name}", cx.f.name);

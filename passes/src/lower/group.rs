@@ -3,8 +3,9 @@
 //! Consecutive definitions whose leading axes run over the same extents, and that read each other
 //! at the same leading indices only, run side by side inside of the loops over those axes. What
 //! only they use lives in local memory, without those axes: rows of a softmax, of a layer norm, of
-//! attention stay in the cache. Where a member is a contraction, the last shared axis is taken in
-//! blocks, so that its tiles have rows.
+//! attention stay in the cache. Where a contraction's operand is shared along the last shared axis,
+//! that is taken in blocks, so that its tiles have rows: also where some of its indices share each
+//! element, as the heads `h/4` of grouped queries do.
 //!
 //! ```text
 //! S[b,i,j] += Q * K                for b { for i in blocks of 64 {
@@ -42,8 +43,8 @@ pub(super) struct Group {
     pub(super) members: Vec<TensorId>,
     /// How many leading axes they share.
     shared: usize,
-    /// True if the last shared axis is taken in blocks.
-    blocked: bool,
+    /// The rows of a block, if the last shared axis is taken in blocks.
+    block: Option<i64>,
     /// Those of the members that only members use.
     pub(super) locals: Vec<TensorId>,
 }
@@ -127,7 +128,7 @@ fn group_of(
     if run.len() < 2 || cx.target.vector_bytes < nest::MASKED || !cx.options.vectorize {
         return None;
     }
-    let shared = shared_axes(run);
+    let mut shared = shared_axes(run);
     let contracts = run.iter().any(|c| is_contraction(cx.f, c.definition));
     // A contraction without an axis that both sides share would copy its operand for each block.
     if shared == 0 || contracts && shared < 2 {
@@ -139,28 +140,33 @@ fn group_of(
         inside && readers[*t].iter().all(|d| members.contains(d))
     };
     let locals: Vec<TensorId> = members.iter().copied().filter(|t| is_local(t)).collect();
-    let last = run.first().and_then(|c| c.shape.get(shared - 1));
-    let rows = last.and_then(IntExpr::as_constant).unwrap_or(ROWS).min(ROWS);
-    // Rows of a tile share an operand: it does not bear their axis.
-    let shares = |c: &Candidate<'_>| {
-        let axis = c.target.get(shared - 1);
-        let bears = |r: &Read| axis.is_none_or(|v| r.subscripts.iter().any(|s| s.mentions(*v)));
-        let operand = |r: &&Read| r.subscripts.len() + 1 >= c.shape.len();
-        is_contraction(cx.f, c.definition) && !c.reads.iter().filter(operand).all(bears)
-    };
-    let blocked = contracts && rows > 1 && run.iter().any(shares);
+    let mut block = None;
+    if contracts {
+        // An axis of one element leaves it to the one before to have rows.
+        let single = |axis: usize| extent_at(run, axis).as_constant() == Some(1);
+        while shared > 1 && single(shared - 1) {
+            shared -= 1;
+        }
+        let contractions = run.iter().filter(|c| is_contraction(cx.f, c.definition));
+        block = contractions.filter_map(|c| c.rows_along(shared - 1)).max();
+    }
     let row = |shape: &[IntExpr]| {
         volume(shape.iter().skip(shared).map(|n| n.as_constant().unwrap_or(NOMINAL)))
     };
     let bytes: i64 = locals
         .iter()
         .filter_map(|t| cx.f.tensors.get(*t))
-        .map(|x| row(&x.shape) * x.dtype.size() as i64 * if blocked { rows } else { 1 })
+        .map(|x| row(&x.shape) * x.dtype.size() as i64 * block.unwrap_or(1))
         .sum();
     // Rows must be long enough for their loops, and few enough to stay in the cache.
     let longest = run.iter().map(|c| row(c.shape)).max().unwrap_or(1);
     let pays = !locals.is_empty() && bytes <= LOCAL && longest >= 16;
-    pays.then_some(Group { members, shared, blocked, locals })
+    pays.then_some(Group { members, shared, block, locals })
+}
+
+/// The extent of an axis that all of a run share.
+fn extent_at(run: &[Candidate<'_>], axis: usize) -> IntExpr {
+    run.first().and_then(|c| c.shape.get(axis)).cloned().unwrap_or_default()
 }
 
 /// The leading axes that a run shares: equal extents, and reads among its members at the same
@@ -199,6 +205,30 @@ impl<'f> Candidate<'f> {
         let joins = fresh && clear && !data && !cx.windows.contains_key(&d.tensor);
         joins.then_some(Candidate { definition: d, shape: &x.shape, target, reads })
     }
+
+    /// The rows of a block along an axis, if several of its indices share an operand: one that does
+    /// not bear the axis, or only its quotient by the number of rows.
+    fn rows_along(&self, axis: usize) -> Option<i64> {
+        let v = *self.target.get(axis)?;
+        let extent = self.shape.get(axis)?.as_constant().unwrap_or(ROWS);
+        let shared_by = |r: &Read| {
+            let mut bearing = r.subscripts.iter().filter(|s| s.mentions(v));
+            match (bearing.next(), bearing.next()) {
+                (None, _) => Some(dividing(extent, ROWS, 1)),
+                (Some(s), None) => quotient_of(s.as_affine()?, v).filter(|n| *n <= ROWS),
+                _ => None,
+            }
+        };
+        let operands = self.reads.iter().filter(|r| r.subscripts.len() + 1 >= self.shape.len());
+        operands.filter_map(shared_by).max().filter(|n| *n > 1 && extent > 1)
+    }
+}
+
+/// The number by which an expression divides a variable, if it does nothing else.
+fn quotient_of(e: &IntExpr, v: VarId) -> Option<i64> {
+    let [by] = &e.divisors()[..] else { return None };
+    let n = by.as_constant()?;
+    (*e == IntExpr::from(v).div(by)).then_some(n)
 }
 
 /// A reduction over a product.
@@ -234,16 +264,15 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         return;
     };
     let mut b = KernelBuilder::new(cx, &name);
-    let whole_axes = if g.blocked { g.shared - 1 } else { g.shared };
+    let whole_axes = g.shared - usize::from(g.block.is_some());
     let loops: Vec<(VarId, IntExpr)> =
         shape.iter().take(whole_axes).map(|n| (b.kernel.fresh_var("i"), n.clone())).collect();
     let at: Vec<IntExpr> = loops
         .iter()
         .map(|(v, n)| if n.as_constant() == Some(1) { IntExpr::default() } else { (*v).into() })
         .collect();
-    let stmts = if g.blocked {
+    let stmts = if let Some(rows) = g.block {
         let extent = shape.get(g.shared - 1).cloned().unwrap_or_default();
-        let rows = dividing(extent.as_constant().unwrap_or(ROWS), ROWS, 1);
         let size = IntExpr::constant(rows);
         let whole = extent.div(&size);
         let count = ceil_of(&extent, rows);
@@ -256,15 +285,15 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         let last_row = lo.clone() + size.clone() - IntExpr::constant(1);
         let axis = at.len();
         let last_chunk = count.as_constant().unwrap_or(1) - 1;
-        let rows = BlockOfRows { axis, last_row: &last_row, chunk, last_chunk };
-        let ends = needed::ends(b.cx, &definitions, &g.locals, &rows);
+        let taken = BlockOfRows { axis, last_row: &last_row, chunk, last_chunk };
+        let ends = needed::ends(b.cx, &definitions, &g.locals, &taken);
         let none = Ends::new();
         let stmts = if whole.clone() * size.clone() == extent {
-            members(&mut b, g, &definitions, &at, Some((&lo, &size)), &ends)
+            members(&mut b, g, &definitions, &at, Some((&lo, &size, rows)), &ends)
         } else {
-            let main = members(&mut b, g, &definitions, &at, Some((&lo, &size)), &ends);
+            let main = members(&mut b, g, &definitions, &at, Some((&lo, &size, rows)), &ends);
             let rest = &extent - &(whole.clone() * size);
-            let last = members(&mut b, g, &definitions, &at, Some((&lo, &rest)), &none);
+            let last = members(&mut b, g, &definitions, &at, Some((&lo, &rest, rows)), &none);
             let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
             vec![Stmt::If { condition, then: main, otherwise: last }]
         };
@@ -348,13 +377,16 @@ impl Access {
     }
 }
 
-/// The members at an index of the shared axes, or at a block of rows from `lo`.
+/// A block of rows: where it begins, how many it takes, and how many a whole one has.
+type Taken<'b> = (&'b IntExpr, &'b IntExpr, i64);
+
+/// The members at an index of the shared axes, or at a block of rows.
 fn members(
     b: &mut KernelBuilder<'_, '_>,
     g: &Group,
     definitions: &[&Definition],
     at: &[IntExpr],
-    block: Option<(&IntExpr, &IntExpr)>,
+    block: Option<Taken<'_>>,
     ends: &Ends,
 ) -> Vec<Stmt> {
     let f = b.cx.f;
@@ -363,12 +395,9 @@ fn members(
     for t in &g.locals {
         let Some(x) = f.tensors.get(*t) else { continue };
         let mut shape: Vec<IntExpr> = x.shape.iter().skip(at.len()).cloned().collect();
-        if block.is_some() {
-            // Rows of the last block are fewer: local memory has room for a whole one.
-            if let Some(n) = shape.first_mut() {
-                let rows = n.as_constant().unwrap_or(ROWS);
-                *n = IntExpr::constant(dividing(rows, ROWS, 1));
-            }
+        // Rows of the last block are fewer: local memory has room for a whole one.
+        if let (Some(rows), Some(n)) = (g.block, shape.first_mut()) {
+            *n = rows.into();
         }
         let name = b.unused_name(&x.name);
         let scope = Scope::Local;
@@ -390,7 +419,7 @@ fn member(
     d: &Definition,
     e: &Equation,
     at: &[IntExpr],
-    (block, ends): (Option<(&IntExpr, &IntExpr)>, &Ends),
+    (block, ends): (Option<Taken<'_>>, &Ends),
 ) -> Vec<Stmt> {
     let target = e.plain_target().unwrap_or_default();
     let fixed: Fixed = target.iter().copied().zip(at.iter().cloned()).collect();
@@ -403,12 +432,12 @@ fn member(
     if let Some(l) = local {
         body.subscripts.drain(..l.dropped.min(body.subscripts.len()));
     }
-    if let Some((lo, count)) = block {
+    if let Some(block) = block {
         let blocked = target.get(at.len()).copied();
         let mut free = e.vars.keys().filter(|v| !fixed.contains_key(v));
         let place = free.position(|v| Some(v) == blocked);
         if let Some(place) = place {
-            take_block(b, &mut body, place, (lo, count));
+            take_block(b, &mut body, place, block);
         }
     }
     b.ends.clear();
@@ -435,7 +464,7 @@ fn take_block(
     b: &mut KernelBuilder<'_, '_>,
     body: &mut Body,
     place: usize,
-    (lo, count): (&IntExpr, &IntExpr),
+    (lo, count, rows): Taken<'_>,
 ) {
     let Some((v, _)) = body.vars.get(place).cloned() else { return };
     let (row, origin) = (b.kernel.fresh_var("row"), b.kernel.fresh_var("o"));
@@ -455,7 +484,15 @@ fn take_block(
             *i = i.clone() - IntExpr::from(origin);
         }
     };
-    let int = |i: &IntExpr| i.substitute(&replace);
+    // All rows of a block have the same quotient by their number.
+    let number = b.kernel.fresh_var("q");
+    let rows = IntExpr::constant(rows);
+    body.fixed.insert(number, lo.div(&rows));
+    let quotient = IntExpr::from(v).div(&rows);
+    let int = |i: &IntExpr| match *i == quotient {
+        true => number.into(),
+        false => i.substitute(&replace),
+    };
     let mut node = |e: Expr| match e {
         Expr::Read(mut r) => {
             within(r.tensor, &mut r.subscripts);
@@ -472,6 +509,9 @@ fn take_block(
         body.subscripts.iter().map(|s| s.rewrite(&int, &mut node)).collect();
     within(body.buffer, &mut subscripts);
     body.subscripts = subscripts;
+    if !body.exprs().any(|e| e.mentions(number)) {
+        body.fixed.shift_remove(&number);
+    }
 }
 
 /// Where an equation of a group reads one of its tensors.

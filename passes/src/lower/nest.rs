@@ -261,7 +261,7 @@ pub(super) fn versioned(
         }
     };
     note(body.buffer, &body.subscripts);
-    for e in body.lets.iter().map(|(_, e)| e).chain([&body.value]) {
+    for e in body.exprs() {
         e.reads().into_iter().for_each(|r| note(r.tensor, &r.subscripts));
     }
     let condition =

@@ -481,7 +481,7 @@ pub(super) fn strided(b: &KernelBuilder<'_, '_>, body: &Body) -> Vec<TensorId> {
         }
     };
     note(body.buffer);
-    body.lets.iter().map(|(_, e)| e).chain([&body.value]).for_each(|e| {
+    body.exprs().for_each(|e| {
         e.reads().iter().for_each(|r| note(r.tensor));
     });
     out

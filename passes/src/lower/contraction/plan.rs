@@ -1,8 +1,8 @@
 //! What of a contraction's operands is copied, in which blocks and in which order.
 
 use super::{
-    Blocks, CACHE, Contraction, LANES, LINE, PLANE, REGISTERS, STREAMS, SUMMED, Tile, UNROLLED,
-    axis_of, ceil, dividing, elements, is_known, nominal, tile, volume,
+    Blocks, CACHE, Contraction, FIRST, LANES, LINE, PLANE, REGISTERS, STREAMS, SUMMED, Tile,
+    UNROLLED, axis_of, ceil, dividing, elements, is_known, nominal, tile, volume,
 };
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::extent_of;
@@ -21,21 +21,25 @@ const WORTH_SHARING: i64 = 1 << 21;
 
 impl Contraction {
     /// Blocks of few rows of a matrix that the cache does not hold: as many as the core follows at
-    /// a time.
+    /// a time, or, where short rows are looked at by several columns of tiles, as the first cache
+    /// holds.
     pub(super) fn plan_rows(&self, body: &Body) -> Option<Blocks> {
         let extent = |v: VarId| nominal(&extent_of(body, v));
         let size = body.value.dtype().size() as i64;
         let all = volume(self.summed.iter().map(|v| extent(*v)));
         let last = self.lanes.last()?;
-        let long = extent(*last) * size >= 1024 && all >= 32;
+        let long = extent(*last) * size >= 1024;
         let known = self.summed.iter().chain([last]).all(|v| is_known(body, *v));
         let lanes = volume(self.lanes.iter().map(|v| extent(*v)));
-        if !long || !known || lanes * all * size <= CACHE {
+        let again = ceil(lanes, self.tile.vectors * self.width) > 1;
+        let few = all < 32 || !long && !again;
+        if few || !known || lanes * all * size <= CACHE {
             return None;
         }
         let summed = self.summed.iter().copied().max_by_key(|v| extent(*v))?;
         let others = all / extent(summed);
-        let block = dividing(extent(summed), (STREAMS / others).max(1), 1);
+        let rows = if long { STREAMS } else { FIRST / (lanes * size) };
+        let block = dividing(extent(summed), (rows / others).max(1), 1);
         let step = self.tile.vectors * self.width;
         let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
         Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None, panel: None })
@@ -169,12 +173,16 @@ impl Contraction {
         let block = dividing(extent(summed), most.max(1), 1);
         let size = body.value.dtype().size() as i64;
         let inner = volume(self.lanes.iter().skip(1).map(|v| extent(*v)));
-        let fitting = (CACHE / 2 / (block * others * size * planes)).min(4 * LANES);
+        // What one tile uses at once need not outlast it.
+        let rows = self.rows.map_or(1, extent);
+        let again = volume(self.shared.iter().map(|v| extent(*v)));
+        let once = self.tile.rows >= rows && again == 1;
+        let room = if once { FIRST } else { CACHE / 2 };
+        let fitting = (room / (block * others * size * planes)).min(4 * LANES);
         let fitting = fitting.min(self.knobs.lanes.unwrap_or(fitting));
         let step = self.tile.vectors * self.width;
         let first = extent(*self.lanes.first()?);
         let mut lanes = if cut { self.lanes_of_block(first, inner, fitting) } else { step };
-        let rows = self.rows.map_or(1, extent);
         let all = volume(self.summed.iter().map(|v| extent(*v)));
         if cut && !self.has_many_blocks(body, plane, rows * all * first * inner) {
             lanes = self.even(first, lanes);

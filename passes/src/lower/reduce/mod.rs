@@ -638,7 +638,7 @@ fn tighten_if_known(
 }
 
 fn every_read_mentions(body: &Body, v: VarId) -> bool {
-    let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]);
+    let exprs = body.exprs();
     exprs
         .flat_map(Expr::reads)
         .filter(|r| !r.subscripts.is_empty())
@@ -648,7 +648,7 @@ fn every_read_mentions(body: &Body, v: VarId) -> bool {
 /// True if every read stands still or moves to where vectors are loaded from, and one moves.
 fn reads_in_lanes(b: &KernelBuilder<'_, '_>, body: &Body, v: VarId) -> bool {
     let masked = b.cx.target.vector_bytes >= MASKED;
-    let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]);
+    let exprs = body.exprs();
     let reads: Vec<Motion> = exprs
         .flat_map(Expr::reads)
         .map(|r| if r.default.is_some() { Motion::Other } else { motion(&r.subscripts, v) })

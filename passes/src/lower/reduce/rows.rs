@@ -81,7 +81,7 @@ impl Reduction {
         let many = extent_of(body, u).as_constant().is_none_or(|n| n >= FEWEST);
         let fits = masked && many && body.guard.is_none() && (side..=LONGEST).contains(&length);
         // Where all lies side by side along `u` too, nothing needs to be folded.
-        let exprs = body.lets.iter().map(|(_, e)| e).chain([&body.value]);
+        let exprs = body.exprs();
         let apart = exprs.flat_map(Expr::reads).any(|r| motion(&r.subscripts, u) == Motion::Other);
         (fits && apart && reads_in_lanes(b, body, *v)).then_some(Rows { u, v: *v, side, length })
     }
