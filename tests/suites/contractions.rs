@@ -276,3 +276,79 @@ fn elements_with_gaps_are_read() {
         }
     }
 }
+
+/// Rows that are summed beside each other and folded through their columns, with what does not
+/// bear the rows and what does not bear the elements.
+#[test]
+fn short_rows_are_reduced_side_by_side() {
+    for (rows, n) in [(1, 16), (7, 64), (8, 16), (16, 17), (17, 31), (24, 64), (31, 100), (40, 129)]
+    {
+        for dtype in ["f32", "f64"] {
+            let f = tcc::compile(&format!(
+                "fn f(X: {dtype}[2,{rows},{n}], C: {dtype}[{rows}], W: {dtype}[{n}])
+                    -> (S: {dtype}[2,{rows}], M: {dtype}[2,{rows}]) {{
+                    S[b,i] = sum[j]((X[b,i,j] - C[i]) * W[j])
+                    M[b,i] max= X[b,i,j]
+                }}"
+            ))
+            .unwrap();
+            let shapes: [&[usize]; 3] = [&[2, rows, n], &[rows], &[n]];
+            let data: Vec<Vec<f32>> =
+                shapes.iter().zip(1..).map(|(s, k)| values(s.iter().product(), k)).collect();
+            let wide: Vec<Vec<f64>> =
+                data.iter().map(|d| d.iter().map(|v| f64::from(*v)).collect()).collect();
+            let views: Vec<TensorView<'_>> = (0..3)
+                .map(|k| match dtype {
+                    "f32" => TensorView::from_slice(&data[k], shapes[k]).unwrap(),
+                    _ => TensorView::from_slice(&wide[k], shapes[k]).unwrap(),
+                })
+                .collect();
+            let got = f.run(&views).unwrap();
+            let elements = |t: usize| match dtype {
+                "f32" => got[t].as_slice::<f32>().unwrap().iter().map(|v| f64::from(*v)).collect(),
+                _ => got[t].as_slice::<f64>().unwrap().to_vec(),
+            };
+            let each = |f: &dyn Fn(usize, &[f64]) -> f64| -> Vec<f64> {
+                wide[0].chunks(n).enumerate().map(|(k, row)| f(k % rows, row)).collect()
+            };
+            let sums =
+                each(&|i, row| row.iter().zip(&wide[2]).map(|(x, w)| (x - wide[1][i]) * w).sum());
+            assert_eq!(elements(0), sums, "{dtype} {rows} {n}");
+            let most = each(&|_, row| row.iter().copied().fold(f64::MIN, f64::max));
+            assert_eq!(elements(1), most, "{dtype} {rows} {n}");
+        }
+    }
+}
+
+/// Heads `h` that read the keys and values of head `h / G`, in blocks of `G` and a rest of them.
+#[test]
+fn heads_share_keys() {
+    for (heads, shared, t, d) in
+        [(8usize, 4, 40, 24), (6, 4, 17, 16), (9, 3, 33, 70), (5, 2, 300, 8)]
+    {
+        let f = tcc::compile(&format!(
+            "fn f(Q: f32[1,{heads},1,{d}], K: f32[1,{keys},{t},{d}]) -> (Y: f32[1,{heads},1,{d}]) {{
+                S[b,h,s,t] = Q[b,h,s,d] * K[b,h/{shared},t,d]
+                P[b,h,s,t] = S[b,h,s,t] * 2
+                Y[b,h,s,e] = P[b,h,s,t] * K[b,h/{shared},t,e]
+            }}",
+            keys = heads.div_ceil(shared),
+        ))
+        .unwrap();
+        let keys = heads.div_ceil(shared);
+        let (q, k) = (values(heads * d, 1), values(keys * t * d, 2));
+        let views = [
+            TensorView::from_slice(&q, &[1, heads, 1, d]).unwrap(),
+            TensorView::from_slice(&k, &[1, keys, t, d]).unwrap(),
+        ];
+        let got = f.run(&views).unwrap();
+        let mut want = vec![0.0; heads * d];
+        for (h, row) in want.chunks_mut(d).enumerate() {
+            for key in k.chunks(t * d).nth(h / shared).unwrap().chunks(d) {
+                let score: f32 = q[h * d..].iter().zip(key).map(|(a, b)| a * b).sum();
+                row.iter_mut().zip(key).for_each(|(y, v)| *y += 2.0 * score * v);
+            }
+        }
+        assert_eq!(got[0].as_slice::<f32>().unwrap(), want, "{heads} {shared} {t} {d}");
+    }
+}
