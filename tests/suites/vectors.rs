@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a suite fails by panicking")]
 
-use tcc::{Compilation, Compiler, Stage};
+use tcc::{CallOptions, Compilation, Compiler, Stage, TensorView, TensorViewMut};
 
 /// Compiles for a machine with AVX-512, whatever this one has.
 fn lower(text: &str) -> Compilation {
@@ -65,6 +65,37 @@ fn lanes_with_gaps_in_instructions() {
     ];
     assert_eq!(found, expected, "{listing}");
     assert!(listing.contains("mov rcx,3FFFh"), "{listing}");
+}
+
+/// A result of more than 24 MiB is written past the caches, where it begins with a line and where it
+/// does not; lines that are written in part are not.
+#[test]
+fn large_results_are_written_past_the_caches() {
+    let (rows, columns) = (2051, 3200);
+    let large = format!(
+        "fn f(X: i32[{rows},{columns}]) -> (Y: i32[{rows},{columns}]) {{ Y[i,j] = X[i,j] + i }}"
+    );
+    let listing = lower(&large).text(Stage::Asm).unwrap();
+    assert!(listing.contains("vmovntps") && listing.contains("sfence"), "{listing}");
+    for small in
+        [large.replace("2051", "20"), large.replace("2051", "N"), large.replace("3200", "3201")]
+    {
+        assert!(!lower(&small).text(Stage::Asm).unwrap().contains("vmovntps"), "{small}");
+    }
+    let f = tcc::compile(&large).unwrap();
+    let x: Vec<i32> = (0..rows * columns).collect();
+    let shape = [rows as usize, columns as usize];
+    let views = [TensorView::from_slice(&x, &shape).unwrap()];
+    let want: Vec<i32> = x.iter().map(|k| k + k / columns).collect();
+    for shift in [0, 1, 15] {
+        let mut y = vec![0; x.len() + 32];
+        let line = (0..16).find(|k| y[*k..].as_ptr().addr() % 64 == 0).unwrap();
+        let place = &mut y[line + shift..][..x.len()];
+        let out = TensorViewMut::from_slice(place, &shape).unwrap();
+        f.run_into(&views, &mut [out], &CallOptions::default()).unwrap();
+        assert!(y[line + shift..][..x.len()] == want, "{shift}");
+        assert!(y[..line + shift].iter().chain(&y[line + shift + x.len()..]).all(|v| *v == 0));
+    }
 }
 
 #[test]

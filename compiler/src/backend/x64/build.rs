@@ -2,6 +2,7 @@
 
 use super::code::{Class, Condition, Int, Lane, Loop, Node, Reg};
 use super::ints::{Incoming, Ints};
+use super::stream;
 use super::values::{Key, Val};
 use std::collections::{HashMap, HashSet};
 use tcc_ir::eval::Expansions;
@@ -33,6 +34,8 @@ pub(super) struct Built64 {
     pub(super) classes: Vec<Class>,
     /// The loop in which each register is defined.
     pub(super) homes: Vec<u32>,
+    /// True if it writes past the caches.
+    pub(super) streams: bool,
 }
 
 /// Builds the IR of one kernel.
@@ -66,6 +69,8 @@ pub(super) struct Builder<'k> {
     nest: Vec<&'k For>,
     count: usize,
     next_symbol: u32,
+    /// Results whose whole lines are written past the caches.
+    pub(super) streamed: Vec<TensorId>,
 }
 
 impl<'k> Builder<'k> {
@@ -94,6 +99,7 @@ impl<'k> Builder<'k> {
             nest: Vec::new(),
             count: 0,
             next_symbol: kernel.sizes.len() as u32,
+            streamed: Vec::new(),
         }
     }
 
@@ -108,12 +114,29 @@ impl<'k> Builder<'k> {
         let kernel = self.kernel;
         self.scratch();
         self.find_vector_buffers(&kernel.body, None);
+        let streamed = stream::candidates(kernel);
+        let streams = !streamed.is_empty();
+        if !streams {
+            self.whole()?;
+        } else {
+            let condition = self.begin_with_lines(&streamed)?;
+            self.streamed = streamed;
+            let then = self.apart(Self::whole)?;
+            self.streamed.clear();
+            let otherwise = self.apart(Self::whole)?;
+            self.push(Node::If { condition, then, otherwise })?;
+        }
+        let body = self.nodes.pop().unwrap_or_default();
+        Ok(Built64 { body, ints: self.ints, classes: self.classes, homes: self.homes, streams })
+    }
+
+    /// The code of the kernel once.
+    fn whole(&mut self) -> Built<()> {
+        let kernel = self.kernel;
         if let Some(nest) = kernel.parallel_nest() {
             self.nest = nest.loops;
         }
-        self.body(&kernel.body)?;
-        let body = self.nodes.pop().unwrap_or_default();
-        Ok(Built64 { body, ints: self.ints, classes: self.classes, homes: self.homes })
+        self.body(&kernel.body)
     }
 
     fn argument(&mut self, k: u32, t: TensorId) {
@@ -415,17 +438,18 @@ impl<'k> Builder<'k> {
         }
         let before = self.known_dense.len();
         self.known_dense.extend(dense);
-        let then = self.part(then);
+        let then = self.apart(|b| b.body(then));
         self.known_dense.truncate(before);
-        let otherwise = self.part(otherwise)?;
+        let otherwise = self.apart(|b| b.body(otherwise))?;
         let then = then?;
         self.push(Node::If { condition, then, otherwise })
     }
 
-    fn part(&mut self, body: &'k [Stmt]) -> Built<Vec<Node>> {
+    /// Code that runs under a condition.
+    fn apart(&mut self, build: impl FnOnce(&mut Self) -> Built<()>) -> Built<Vec<Node>> {
         self.nodes.push(Vec::new());
         self.forget();
-        let result = self.body(body);
+        let result = build(self);
         self.forget();
         let nodes = self.nodes.pop().unwrap_or_default();
         result.map(|()| nodes)
@@ -529,12 +553,7 @@ impl<'k> Builder<'k> {
             Known::No => return Ok(()),
             Known::Depends(c, _) => c,
         };
-        self.nodes.push(Vec::new());
-        self.forget();
-        let result = self.block_body(b, None);
-        self.forget();
-        let then = self.nodes.pop().unwrap_or_default();
-        result?;
+        let then = self.apart(|builder| builder.block_body(b, None))?;
         self.push(Node::If { condition, then, otherwise: Vec::new() })
     }
 
@@ -580,12 +599,7 @@ impl<'k> Builder<'k> {
         if conditions.is_empty() {
             return self.store(b.store.buffer, &at, Update::Set, init, mask);
         }
-        self.nodes.push(Vec::new());
-        self.forget();
-        let result = self.store(b.store.buffer, &at, Update::Set, init, mask);
-        self.forget();
-        let then = self.nodes.pop().unwrap_or_default();
-        result?;
+        let then = self.apart(|x| x.store(b.store.buffer, &at, Update::Set, init, mask))?;
         let condition = Condition::All(conditions);
         self.push(Node::If { condition, then, otherwise: Vec::new() })
     }

@@ -106,6 +106,8 @@ pub(super) enum Kind {
     Broadcast,
     /// `lanes` elements to memory.
     Store,
+    /// A whole line to memory, past the caches.
+    Stream,
     /// The first lane of a vector into every lane.
     Splat,
     /// The numbers by which `gaps` picks the lanes that a part of memory holds.

@@ -125,6 +125,10 @@ impl Emitter<'_> {
         self.asm.push(Instruction::with2(Code::Xor_r32_rm32, Register::EAX, Register::EAX))?;
         let exit = self.asm.label();
         self.asm.place(exit);
+        if built.streams {
+            // Before others are told that the results are there.
+            self.asm.push(Ok(Instruction::with(Code::Sfence)))?;
+        }
         self.asm.push(Ok(Instruction::with(Code::VEX_Vzeroupper)))?;
         self.two(Code::Mov_r64_rm64, Register::RSP, Register::RBP)?;
         for r in SAVED.iter().rev() {

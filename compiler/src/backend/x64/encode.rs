@@ -37,7 +37,7 @@ impl Emitter<'_> {
                 self.spread(i, Some(from))
             }
             Kind::Indices { step, part } => self.indices(i, step, part),
-            Kind::Store => self.store(i),
+            Kind::Store | Kind::Stream => self.store(i),
             Kind::Convert(from) => self.convert(i, from),
             Kind::Edge => self.edge(i),
             Kind::When(op) => self.when_mask(i, op),
@@ -362,6 +362,7 @@ impl Emitter<'_> {
         let r = self.first(i, bytes)?;
         let m = self.at(i.place.ok_or("a store has no place")?)?;
         let code = match (i.lanes, i.lane.bytes()) {
+            _ if i.kind == Kind::Stream => Code::EVEX_Vmovntps_m512_zmm,
             (1, 4) => Code::EVEX_Vmovss_m32_k1_xmm,
             (1, _) => Code::EVEX_Vmovsd_m64_k1_xmm,
             _ => table(Op::Store, i.lane, bytes)?,

@@ -38,7 +38,7 @@ fn fold_list(nodes: &mut Vec<Node>, uses: &HashMap<Reg, u32>) {
                 if let Some(at) = use_load(i, &loads) {
                     folded.insert(at);
                 }
-                if matches!(i.kind, Kind::Store | Kind::StoreBool) {
+                if matches!(i.kind, Kind::Store | Kind::Stream | Kind::StoreBool) {
                     loads.clear();
                 }
                 // What was loaded is no longer what a cell holds.

@@ -17,6 +17,7 @@ mod gaps;
 mod ints;
 mod listing;
 mod opcodes;
+mod stream;
 mod values;
 
 use super::cranelift::Listing;

@@ -318,7 +318,7 @@ impl Builder<'_> {
     }
 
     /// The address of an element in bytes, as a polynomial that may mention the lane.
-    fn address(&self, t: TensorId, at: &[IntExpr]) -> Built<(IntExpr, u32)> {
+    pub(super) fn address(&self, t: TensorId, at: &[IntExpr]) -> Built<(IntExpr, u32)> {
         let buffer = self.kernel.buffers.get(t).ok_or("a buffer is missing")?;
         let base = self.address.get(&t).ok_or("a buffer has no address")?;
         let strides = self.strides.get(&t).filter(|_| !self.known_dense.contains(&t));
@@ -601,10 +601,10 @@ impl Builder<'_> {
         let (kind, lane) = if dtype == DType::Bool {
             (Kind::StoreBool, Lane::I32)
         } else {
-            (
-                Kind::Store,
-                Lane::of(dtype).ok_or_else(|| format!("{dtype} is not stored in vectors"))?,
-            )
+            let lane =
+                Lane::of(dtype).ok_or_else(|| format!("{dtype} is not stored in vectors"))?;
+            let line = mask.is_none() && self.writes_lines(t, lane, at)?;
+            (if line { Kind::Stream } else { Kind::Store }, lane)
         };
         if self.lanes() > 1 && step != Some(dtype.size() as i64) {
             return Err("lanes are written with gaps".to_owned());
