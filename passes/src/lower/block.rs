@@ -58,6 +58,42 @@ impl Body {
     pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
         self.lets.iter().map(|(_, e)| e).chain([&self.value])
     }
+
+    /// Rewrites all of its expressions, see [`Expr::rewrite`].
+    pub(crate) fn rewrite(
+        &mut self,
+        int: &dyn Fn(&IntExpr) -> IntExpr,
+        node: &mut dyn FnMut(Expr) -> Expr,
+    ) {
+        self.value = self.value.rewrite(int, node);
+        self.guard = self.guard.as_ref().map(|g| g.rewrite(int, node));
+        for (_, e) in &mut self.lets {
+            *e = e.rewrite(int, node);
+        }
+        for s in &mut self.subscripts {
+            *s = s.rewrite(int, node);
+        }
+    }
+
+    /// Lets a variable run over `count` values from `lo`: over those from 0, and a fixed variable,
+    /// which is given, holds the first one.
+    pub(crate) fn take(
+        &mut self,
+        b: &mut KernelBuilder<'_, '_>,
+        v: VarId,
+        (lo, count): (&IntExpr, &IntExpr),
+    ) -> Option<VarId> {
+        let place = self.vars.iter_mut().find(|(x, _)| *x == v)?;
+        let (within, origin) = (b.kernel.fresh_var("row"), b.kernel.fresh_var("o"));
+        *place = (within, count.clone());
+        self.fixed.insert(origin, lo.clone());
+        let replace = |s: Symbol| match s {
+            Symbol::Var(x) if x == v => Some(IntExpr::from(origin) + IntExpr::from(within)),
+            _ => None,
+        };
+        self.rewrite(&|i| i.substitute(&replace), &mut |e| e);
+        Some(origin)
+    }
 }
 
 impl<'c, 'a> KernelBuilder<'c, 'a> {

@@ -22,7 +22,7 @@ use super::{Fixed, LowerCx, fuse, needed, nest, reduce};
 use cranelift_entity::SecondaryMap;
 use indexmap::IndexMap;
 use tcc_ir::graph::{Definition, Equation, Function, Node, Role};
-use tcc_ir::int::{IntExpr, Symbol};
+use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Buffer, Scope, Stmt, Update, visit_stmts};
 use tcc_ir::scalar::{Comparison, Expr, Read, Subscript};
 use tcc_ir::{TensorId, VarId};
@@ -459,7 +459,7 @@ fn member(
     }
 }
 
-/// Lets a variable of a body run over `count` values from `lo`; local buffers begin at `lo`.
+/// Lets a variable of a body run over a block; local buffers begin with it.
 fn take_block(
     b: &mut KernelBuilder<'_, '_>,
     body: &mut Body,
@@ -467,15 +467,15 @@ fn take_block(
     (lo, count, rows): Taken<'_>,
 ) {
     let Some((v, _)) = body.vars.get(place).cloned() else { return };
-    let (row, origin) = (b.kernel.fresh_var("row"), b.kernel.fresh_var("o"));
-    if let Some(slot) = body.vars.get_mut(place) {
-        *slot = (row, count.clone());
+    // All rows of a block have the same quotient by their number.
+    let number = b.kernel.fresh_var("q");
+    let rows = IntExpr::constant(rows);
+    let quotient = IntExpr::from(v).div(&rows);
+    body.rewrite(&|i| if *i == quotient { number.into() } else { i.clone() }, &mut |e| e);
+    if body.exprs().any(|e| e.mentions(number)) {
+        body.fixed.insert(number, lo.div(&rows));
     }
-    body.fixed.insert(origin, lo.clone());
-    let replace = |s: Symbol| match s {
-        Symbol::Var(x) if x == v => Some(IntExpr::from(origin) + IntExpr::from(row)),
-        _ => None,
-    };
+    let Some(origin) = body.take(b, v, (lo, count)) else { return };
     let locals: Vec<TensorId> = b.locals.values().map(|l| l.buffer).collect();
     let within = |t: TensorId, subscripts: &mut Vec<Subscript>| {
         if locals.contains(&t)
@@ -484,34 +484,14 @@ fn take_block(
             *i = i.clone() - IntExpr::from(origin);
         }
     };
-    // All rows of a block have the same quotient by their number.
-    let number = b.kernel.fresh_var("q");
-    let rows = IntExpr::constant(rows);
-    body.fixed.insert(number, lo.div(&rows));
-    let quotient = IntExpr::from(v).div(&rows);
-    let int = |i: &IntExpr| match *i == quotient {
-        true => number.into(),
-        false => i.substitute(&replace),
-    };
-    let mut node = |e: Expr| match e {
+    body.rewrite(&IntExpr::clone, &mut |e| match e {
         Expr::Read(mut r) => {
             within(r.tensor, &mut r.subscripts);
             Expr::Read(r)
         }
         e => e,
-    };
-    body.value = body.value.rewrite(&int, &mut node);
-    body.guard = body.guard.as_ref().map(|g| g.rewrite(&int, &mut node));
-    for (_, e) in &mut body.lets {
-        *e = e.rewrite(&int, &mut node);
-    }
-    let mut subscripts: Vec<Subscript> =
-        body.subscripts.iter().map(|s| s.rewrite(&int, &mut node)).collect();
-    within(body.buffer, &mut subscripts);
-    body.subscripts = subscripts;
-    if !body.exprs().any(|e| e.mentions(number)) {
-        body.fixed.shift_remove(&number);
-    }
+    });
+    within(body.buffer, &mut body.subscripts);
 }
 
 /// Where an equation of a group reads one of its tensors.

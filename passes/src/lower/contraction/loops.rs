@@ -26,7 +26,7 @@ pub(super) fn end_of(b: &KernelBuilder<'_, '_>, body: &Body, v: VarId) -> IntExp
 
 /// Runs over an extent in chunks of so many values, given by the first one and how many; the last
 /// chunk may be shorter.
-fn chunks(
+pub(super) fn chunks(
     b: &mut KernelBuilder<'_, '_>,
     extent: &IntExpr,
     size: i64,

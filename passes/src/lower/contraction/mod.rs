@@ -201,7 +201,16 @@ pub(super) fn contraction(
     reducer: Reducer,
     initial: Initial,
 ) -> Option<Vec<Stmt>> {
-    let body = &with_lets(body)?;
+    tiles(b, &with_lets(body)?, (reducer, initial), true)
+}
+
+/// The same of a body without lets, of which threads may each get a part if they have to share it.
+fn tiles(
+    b: &mut KernelBuilder<'_, '_>,
+    body: &Body,
+    (reducer, initial): (Reducer, Initial),
+    whole: bool,
+) -> Option<Vec<Stmt>> {
     let mut c = recognize(b, body, reducer, initial)?;
     let [last] = c.lanes.as_slice() else { return None };
     let last = *last;
@@ -230,6 +239,15 @@ pub(super) fn contraction(
         c.tile.vectors = c.tile.vectors.min(if c.tile.rows > 1 { 2 } else { 4 });
     }
     c.tile = c.chosen_tile(c.tile, rows);
+    let dense = || if unit { c.plan_dense(b, body) } else { None };
+    let few = !wanted && initial == Initial::Unit && c.plan_rows(body).is_some();
+    let copied = wanted && dense().is_none();
+    if whole
+        && (few || wanted)
+        && let Some((v, n)) = c.parts_for_threads(b, body, copied)
+    {
+        return shared_out(b, body, (v, n), (reducer, initial));
+    }
     if wanted {
         let dense = if unit { c.plan_dense(b, body) } else { None };
         c.blocks = Some(match dense {
@@ -242,6 +260,23 @@ pub(super) fn contraction(
     c.pack_rows(b, body, lanes);
     let outer = c.outer.clone();
     Some(over_spatial(b, body, &outer, &mut |b, at| c.blocks(b, body, at)))
+}
+
+/// Loops over parts of `n` values of a variable, each a contraction of its own.
+fn shared_out(
+    b: &mut KernelBuilder<'_, '_>,
+    body: &Body,
+    (v, n): (VarId, i64),
+    how: (Reducer, Initial),
+) -> Option<Vec<Stmt>> {
+    let mut complete = true;
+    let stmts = loops::chunks(b, &extent_of(body, v), n, &mut |b, part| {
+        let mut body = body.clone();
+        let stmts = body.take(b, v, part).and_then(|_| tiles(b, &body, how, false));
+        complete &= stmts.is_some();
+        stmts.unwrap_or_default()
+    });
+    complete.then_some(stmts)
 }
 
 /// The body with its lets written out where they are used.

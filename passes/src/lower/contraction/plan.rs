@@ -131,6 +131,30 @@ impl Contraction {
         many || work < WORTH_SHARING || elements(&self.fixed) > 4 * elements(&self.moving)
     }
 
+    /// A variable whose parts threads had better share, with the values of a part, where the loops
+    /// around the blocks are too few: because a copy is made before them, or blocks of the summed
+    /// variable run around them. It is one that the lanes' operand, the smaller one, does not bear.
+    pub(super) fn parts_for_threads(
+        &self,
+        b: &KernelBuilder<'_, '_>,
+        body: &Body,
+        copied: bool,
+    ) -> Option<(VarId, i64)> {
+        let (fixed, moving) = (self.fixed.as_ref()?, self.moving.as_ref()?);
+        let extent = |v: &VarId| nominal(&extent_of(body, *v));
+        let around = self.outer.iter().filter(|v| !copied || moving.mentions(**v));
+        let work = volume(body.vars.iter().map(|(v, _)| extent(v)));
+        let small = work < WORTH_SHARING || elements(body, fixed) <= 4 * elements(body, moving);
+        if small || !b.locals.is_empty() || volume(around.map(extent)) >= SHARED {
+            return None;
+        }
+        let free = |v: &&VarId| is_known(body, **v) && !moving.mentions(**v);
+        let v = *self.outer.iter().chain(&self.rows).filter(free).max_by_key(|v| extent(v))?;
+        let least = if self.rows == Some(v) { 2 * self.tile.rows } else { 1 };
+        let n = dividing(extent(&v), ceil(extent(&v), SHARED).max(least), 1);
+        (n < extent(&v)).then_some((v, n))
+    }
+
     /// Values of the first lanes variable, of so many, so that the number of blocks is even.
     fn even(&self, first: i64, lanes: i64) -> i64 {
         let count = ceil(first, lanes);
