@@ -63,11 +63,12 @@ pub const PASSES: &[Pass] = &[
     Pass {
         name: "order_contractions",
         about: "splits n-ary products with a sum into pairs",
-        options: &[("strategy", &["greedy", "left_to_right"])],
+        options: &[("strategy", &["exact", "greedy", "left_to_right"])],
         run: Run::Graph(|m, settings| {
             let strategy = match settings.get("strategy") {
                 "left_to_right" => Strategy::LeftToRight,
-                _ => Strategy::Greedy,
+                "greedy" => Strategy::Greedy,
+                _ => Strategy::Exact,
             };
             each(m, |f| order_contractions::order_contractions(f, strategy))
         }),

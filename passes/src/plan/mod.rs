@@ -1,9 +1,11 @@
 //! Contraction order: in which pairs an n-ary product is summed.
 
+mod exact;
 mod greedy;
 mod left_to_right;
 mod path;
 
+pub use exact::exact;
 pub use greedy::greedy;
 pub use left_to_right::left_to_right;
 pub use path::{PathError, from_text};
@@ -30,6 +32,8 @@ pub struct Cost<'a> {
 /// How to search for an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
+    /// The best order of few operands, else `Greedy`.
+    Exact,
     /// As written.
     LeftToRight,
     /// Repeatedly the pair whose result is smallest beside what it replaces.
@@ -48,8 +52,9 @@ pub enum Tree {
 /// Chooses an order.
 pub fn order(product: &SumProduct, cost: &Cost<'_>) -> Tree {
     match cost.strategy {
+        Strategy::Exact if product.operands.len() <= exact::MOST => exact(product, cost.extent),
         Strategy::LeftToRight => left_to_right(product.operands.len()),
-        Strategy::Greedy => greedy(product, cost.extent),
+        Strategy::Exact | Strategy::Greedy => greedy(product, cost.extent),
     }
 }
 
@@ -125,6 +130,66 @@ mod tests {
 
     fn v(k: u32) -> VarId {
         VarId::from_u32(k)
+    }
+
+    /// All trees over some operands.
+    fn trees(operands: &[usize]) -> Vec<Tree> {
+        if let [k] = operands {
+            return vec![Tree::Leaf(*k)];
+        }
+        let mut out = Vec::new();
+        for split in 1..(1usize << operands.len()) - 1 {
+            let side = |bit: usize| -> Vec<usize> {
+                let on = |n: &usize| split >> n & 1 == bit;
+                (0..operands.len()).filter(on).map(|n| operands[n]).collect()
+            };
+            for a in trees(&side(1)) {
+                for b in trees(&side(0)) {
+                    out.push(Tree::Pair(Box::new(a.clone()), Box::new(b)));
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn exact_is_at_least_as_good_as_every_tree() {
+        // Products of five operands over six indices, with extents that make intermediates dear.
+        let mut state = 7u32;
+        let mut random = |n: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) % n
+        };
+        for _ in 0..20 {
+            let extents: Vec<f64> = (0..6).map(|_| f64::from(8 + random(90))).collect();
+            let extent = |x: VarId| extents[x.as_u32() as usize];
+            let operands = (0..5)
+                .map(|_| {
+                    let mut vars: Vec<VarId> = (0..3).map(|_| v(random(6))).collect();
+                    vars.sort();
+                    vars.dedup();
+                    vars
+                })
+                .collect();
+            let product = SumProduct { operands, output: vec![v(0)] };
+            let cost = |tree: &Tree| {
+                let mut pairs = vec![tree.clone()];
+                let mut total = mults(&product, tree, &extent);
+                while let Some(t) = pairs.pop() {
+                    let Tree::Pair(a, b) = t else { continue };
+                    for part in [*a, *b] {
+                        if let Tree::Pair(..) = part {
+                            let made = kept(&product, &part.leaves());
+                            total += 8.0 * made.iter().map(|x| extent(*x)).product::<f64>();
+                        }
+                        pairs.push(part);
+                    }
+                }
+                total
+            };
+            let least = trees(&[0, 1, 2, 3, 4]).iter().map(cost).fold(f64::INFINITY, f64::min);
+            assert_eq!(cost(&exact(&product, &extent)), least, "{product:?}");
+        }
     }
 
     #[test]
