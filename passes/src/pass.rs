@@ -2,7 +2,7 @@
 
 use crate::graph::{
     Changed, cse, dce, delay_divisions, expand_lse, inline_calls, order_axes, order_contractions,
-    pad_defaults, widen_accumulators,
+    pad_defaults, split_sums, widen_accumulators,
 };
 use crate::lower::{LowerOptions, lower};
 use crate::parallelize::parallelize;
@@ -90,6 +90,12 @@ pub const PASSES: &[Pass] = &[
         about: "copies operands of contractions that are read with a default into a padded tensor",
         options: &[],
         run: Run::Graph(|m, _| each(m, pad_defaults::pad_defaults)),
+    },
+    Pass {
+        name: "split_sums",
+        about: "takes long reductions into few elements in parts",
+        options: &[],
+        run: Run::Graph(|m, _| each(m, split_sums::split_sums)),
     },
     Pass {
         name: "cse",

@@ -28,6 +28,7 @@ pub const DEFAULT: &[&str] = &[
     "order_axes",
     "delay_divisions",
     "pad_defaults",
+    "split_sums",
     "cse",
     "dce",
     "lower",

@@ -352,3 +352,26 @@ fn heads_share_keys() {
         assert_eq!(got[0].as_slice::<f32>().unwrap(), want, "{heads} {shared} {t} {d}");
     }
 }
+
+/// Long reductions into few elements, in parts with and without a rest.
+#[test]
+fn long_reductions_are_taken_in_parts() {
+    for shape in [vec![1 << 18], vec![300_007], vec![1_000_003], vec![700, 401], vec![9, 3, 70_001]]
+    {
+        let x = values(shape.iter().product(), shape.len());
+        let axes = ["i", "j", "k"][..shape.len()].join(",");
+        let extents: Vec<String> = shape.iter().map(ToString::to_string).collect();
+        let f = tcc::compile(&format!(
+            "fn f(X: f32[{}]) -> (S: f32, M: f32) {{
+                S = sum[{axes}](X[{axes}] * 3 - 1)
+                M min= X[{axes}]
+            }}",
+            extents.join(",")
+        ))
+        .unwrap();
+        let got = f.run(&[TensorView::from_slice(&x, &shape).unwrap()]).unwrap();
+        let element = |t: usize| got[t].as_slice::<f32>().unwrap()[0];
+        assert_eq!(element(0), x.iter().map(|v| v * 3.0 - 1.0).sum::<f32>(), "{shape:?}");
+        assert_eq!(element(1), x.iter().copied().fold(f32::MAX, f32::min), "{shape:?}");
+    }
+}

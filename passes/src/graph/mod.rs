@@ -10,6 +10,7 @@ pub mod inline_calls;
 pub mod order_axes;
 pub mod order_contractions;
 pub mod pad_defaults;
+pub mod split_sums;
 pub mod widen_accumulators;
 
 use cranelift_entity::{PrimaryMap, SecondaryMap};

@@ -19,7 +19,7 @@ use crate::lower::tighten::{Bounds, tighten};
 use crate::lower::vector::{Motion, guarded_by, lanes, motion};
 use indexmap::IndexMap;
 use tcc_abi::DType;
-use tcc_ir::int::{IntExpr, Symbol};
+use tcc_ir::int::{Facts, IntExpr, Symbol};
 use tcc_ir::kernel::{Block, LoopKind, Stmt, Store, Update};
 use tcc_ir::scalar::{Comparison, Expr, Func, Reducer, Subscript};
 use tcc_ir::{TensorId, VarId};
@@ -29,12 +29,22 @@ const VECTORS: i64 = 4;
 
 /// The same range with its start not after its end, so that it splits into chunks and a rest;
 /// `None` if the end may be negative.
-fn in_order(b: &KernelBuilder<'_, '_>, bounds: Bounds) -> Option<Bounds> {
-    if b.facts.at_most(&bounds.lo, &bounds.hi) {
+fn in_order(b: &KernelBuilder<'_, '_>, body: &Body, bounds: Bounds) -> Option<Bounds> {
+    let facts = facts_with(b, body, &body.vars.iter().map(|(v, _)| *v).collect::<Vec<_>>());
+    if facts.at_most(&bounds.lo, &bounds.hi) {
         return Some(bounds);
     }
     let lo = bounds.lo.minimum(&bounds.hi);
-    b.facts.is_nonneg(&bounds.hi).then_some(Bounds { lo, hi: bounds.hi })
+    facts.is_nonneg(&bounds.hi).then_some(Bounds { lo, hi: bounds.hi })
+}
+
+/// What is known where these variables of a body run.
+fn facts_with(b: &KernelBuilder<'_, '_>, body: &Body, vars: &[VarId]) -> Facts {
+    let mut facts = b.facts.clone();
+    for v in vars {
+        facts.add_nonneg(extent_of(body, *v) - IntExpr::constant(1) - IntExpr::from(*v));
+    }
+    facts
 }
 
 /// A body that combines its values into the target.
@@ -118,10 +128,7 @@ pub(super) fn reduction_stmts(
 /// summed over have no values.
 fn stores_in_bounds(b: &KernelBuilder<'_, '_>, body: &Body, spatial: &[VarId]) -> bool {
     let Some(buffer) = b.kernel.buffers.get(body.buffer) else { return true };
-    let mut facts = b.facts.clone();
-    for v in spatial {
-        facts.add_nonneg(extent_of(body, *v) - IntExpr::constant(1) - IntExpr::from(*v));
-    }
+    let facts = facts_with(b, body, spatial);
     body.subscripts.iter().zip(&buffer.shape).all(|(s, extent)| {
         let Some(i) = s.as_affine() else { return true };
         let i = substitute(body, i, &Positions::new());
@@ -267,7 +274,7 @@ impl Reduction {
         if guarded_by(&tightened, v) {
             return None;
         }
-        let bounds = in_order(b, bounds)?;
+        let bounds = in_order(b, body, bounds)?;
         let lane_count = lanes(&b.kernel, body, v, b.cx.target.vector_bytes)?;
         let width = fit_width(&extent_of(body, v), lane_count, VECTORS)?;
         // A power of two folds by halves.
