@@ -4,7 +4,8 @@
 //! ```text
 //! for uo in U/16 {
 //!     acc[16, 16] = 0
-//!     for vo in V/16 { for r in 16 unroll { for l in 16 vectorize { acc[r, l] += A[16*uo + r, 16*vo + l] } } }
+//!     for vo in V/16 { for r in 16 unroll { for l in 16 vectorize {
+//!         acc[r, l] += A[16*uo + r, 16*vo + l] } } }
 //!     for l in 16 vectorize { sum[l] = acc[l, 0] }
 //!     for c in 15 unroll { for l in 16 vectorize { sum[l] += acc[l, c + 1] } }
 //!     for l in 16 vectorize { C[16*uo + l] = sum[l] }
