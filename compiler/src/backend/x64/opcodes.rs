@@ -467,10 +467,26 @@ const TABLE: &[Row] = &[
         Code::EVEX_Vpmovm2q_ymm_kr,
         Code::EVEX_Vpmovm2q_zmm_kr,
     ]),
-    row(Op::Permute, &[Lane::F32, Lane::I32, Lane::U32], [Code::EVEX_Vpermps_zmm_k1z_zmm_zmmm512b32; 3]),
-    row(Op::Pick, &[Lane::F32, Lane::I32, Lane::U32], [Code::EVEX_Vpermt2ps_zmm_k1z_zmm_zmmm512b32; 3]),
-    row(Op::Permute, &[Lane::F64, Lane::I64, Lane::U64], [Code::EVEX_Vpermpd_zmm_k1z_zmm_zmmm512b64; 3]),
-    row(Op::Pick, &[Lane::F64, Lane::I64, Lane::U64], [Code::EVEX_Vpermt2pd_zmm_k1z_zmm_zmmm512b64; 3]),
+    row(
+        Op::Permute,
+        &[Lane::F32, Lane::I32, Lane::U32],
+        [Code::EVEX_Vpermps_zmm_k1z_zmm_zmmm512b32; 3],
+    ),
+    row(
+        Op::Pick,
+        &[Lane::F32, Lane::I32, Lane::U32],
+        [Code::EVEX_Vpermt2ps_zmm_k1z_zmm_zmmm512b32; 3],
+    ),
+    row(
+        Op::Permute,
+        &[Lane::F64, Lane::I64, Lane::U64],
+        [Code::EVEX_Vpermpd_zmm_k1z_zmm_zmmm512b64; 3],
+    ),
+    row(
+        Op::Pick,
+        &[Lane::F64, Lane::I64, Lane::U64],
+        [Code::EVEX_Vpermt2pd_zmm_k1z_zmm_zmmm512b64; 3],
+    ),
     row(Op::UnpackLow, &[Lane::F32, Lane::I32, Lane::U32, Lane::F64, Lane::I64, Lane::U64], [
         Code::EVEX_Vunpcklps_xmm_k1z_xmm_xmmm128b32,
         Code::EVEX_Vunpcklps_ymm_k1z_ymm_ymmm256b32,
