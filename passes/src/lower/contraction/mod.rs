@@ -467,9 +467,8 @@ impl Contraction {
         let size = body.value.dtype().size() as i64;
         let lanes = nominal(&extent_of(body, last));
         let uses = again * ceil(rows, tile(rows, lanes, self.width, summed).rows);
-        let known = self.summed.iter().chain([&last]).all(|v| is_known(body, *v));
         // Rows of the operand that lie in pages of their own, or more than the first cache holds.
-        let far = known && (lanes * size >= 1024 || lanes * summed * size > FIRST);
+        let far = lanes * size >= 1024 || lanes * summed * size > FIRST;
         // Lanes that leave much of their vectors empty.
         let sparse = 10 * lanes < 9 * ceil(lanes, self.width) * self.width;
         !moves_by_one(&self.value, last) || (uses >= 3 && summed >= 32 && (far || sparse))
