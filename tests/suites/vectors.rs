@@ -89,7 +89,7 @@ fn large_results_are_written_past_the_caches() {
     let want: Vec<i32> = x.iter().map(|k| k + k / columns).collect();
     for shift in [0, 1, 15] {
         let mut y = vec![0; x.len() + 32];
-        let line = (0..16).find(|k| y[*k..].as_ptr().addr() % 64 == 0).unwrap();
+        let line = (0..16).find(|k| y[*k..].as_ptr().addr().is_multiple_of(64)).unwrap();
         let place = &mut y[line + shift..][..x.len()];
         let out = TensorViewMut::from_slice(place, &shape).unwrap();
         f.run_into(&views, &mut [out], &CallOptions::default()).unwrap();
