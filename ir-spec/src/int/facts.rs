@@ -49,14 +49,17 @@ const LARGE: u64 = 1 << 20;
 const MAX_GENERATORS: usize = 96;
 
 impl Facts {
-    /// Adds `expr >= 0`. A tautology or an overflow is dropped.
+    /// Adds `expr >= 0`, and what it says without the minima and quotients that it adds. A tautology
+    /// or an overflow is dropped.
     pub fn add_nonneg(&mut self, expr: IntExpr) {
         if !expr.is_poisoned() && !has_no_negative_part(&expr) && !self.nonneg.contains(&expr) {
             let mut atoms = Vec::new();
             join_nested_atoms(&mut atoms, &expr);
+            let plainer = consequences(&expr);
             self.atoms.push(atoms);
             self.nonneg.push(expr);
             self.answers.get_mut().open.clear();
+            plainer.into_iter().for_each(|e| self.add_nonneg(e));
         }
     }
 
@@ -128,7 +131,18 @@ impl Facts {
         !goal.is_poisoned()
             && (constant.is_some_and(|c| c >= 0)
                 || (constant.is_none()
-                    && (has_no_negative_part(goal) || self.is_at_least_a_fact(goal))))
+                    && (self.has_no_negative_part(goal) || self.is_at_least_a_fact(goal))))
+    }
+
+    /// True if no term is negative: what quotients divide and minima are of is evident.
+    fn has_no_negative_part(&self, e: &IntExpr) -> bool {
+        let atom_is_nonneg = |atom: &Atom| match atom {
+            Atom::Div(p) => p[1].as_constant().is_some_and(|d| d > 0) && self.is_evident(&p[0]),
+            Atom::Min(p) => p.iter().all(|e| self.is_evident(e)),
+            Atom::Max(p) => p.iter().any(|e| self.is_evident(e)),
+            Atom::Symbol(_) | Atom::Mod(_) => atom_is_nonneg(atom),
+        };
+        e.terms().iter().all(|(m, c)| *c >= 0 && m.0.iter().all(atom_is_nonneg))
     }
 
     /// True if the goal is a fact plus a constant that is not negative.
@@ -295,6 +309,25 @@ impl<'f> Proof<'f> {
             }
         }
     }
+}
+
+/// What follows from `fact >= 0` by `min(a, b) <= a` and `c*(a/c) <= a`, one step each.
+fn consequences(fact: &IntExpr) -> Vec<IntExpr> {
+    let mut out = Vec::new();
+    for (m, c) in fact.terms().iter().filter(|(_, c)| *c > 0) {
+        let [atom] = m.0.as_slice() else { continue };
+        let rest = || fact.clone() - IntExpr::term(m.clone(), *c);
+        match atom {
+            Atom::Min(p) => {
+                out.extend(p.iter().map(|side| rest() + IntExpr::constant(*c) * side.clone()));
+            }
+            Atom::Div(p) if *c == 1 && p[1].as_constant().is_some_and(|d| d > 0) => {
+                out.push(p[1].clone() * rest() + p[0].clone());
+            }
+            _ => {}
+        }
+    }
+    out
 }
 
 /// The constant that a quotient or remainder is by; quotients of quotients are by the product.

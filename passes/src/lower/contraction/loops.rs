@@ -121,13 +121,11 @@ impl Contraction {
             };
         let extent = end_of(b, body, copy.summed);
         if let (None, Some(n)) = (extent.as_constant(), copy.block) {
-            // At least one, which sets the target even if nothing is summed.
             let (k, size) = (b.kernel.fresh_var("part"), IntExpr::constant(n));
             let from = IntExpr::from(k) * size.clone();
             let here = size.minimum(&(&extent - &from));
             let stmts = part(b, &from, &here, Order::Number(k));
-            let count = ceil_of(&extent, n).maximum(&IntExpr::constant(1));
-            out.push(serial(k, IntExpr::constant(0), count, stmts));
+            out.push(serial(k, IntExpr::constant(0), ceil_of(&extent, n), stmts));
             return out;
         }
         let step = copy.block.map_or_else(|| extent.clone(), IntExpr::constant);

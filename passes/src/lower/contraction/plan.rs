@@ -271,7 +271,9 @@ impl Contraction {
         let unknown = |v: &VarId| {
             *v != r && fixed.mentions(*v) && !is_known(body, *v) && self.summed.contains(v)
         };
-        let strange = self.copies() && self.summed.iter().any(unknown);
+        let outer = self.outer.iter().filter(|v| !fixed.mentions(**v));
+        let once = volume(outer.map(extent)) == 1;
+        let strange = self.copies() && once && self.summed.iter().any(unknown);
         if plain && along && !far && !strange {
             return;
         }
