@@ -217,7 +217,7 @@ impl Contraction {
         let rows = self.rows.map_or(IntExpr::constant(1), |r| extent_of(body, r));
         let tiles = nominal(&rows.div(&IntExpr::constant(self.tile.rows)));
         if packed && rows.as_constant().is_none() {
-            return Some(most);
+            return Some((most / 3).max(1));
         }
         (tiles > most && (packed || self.copies())).then(|| dividing(tiles, most, 1))
     }

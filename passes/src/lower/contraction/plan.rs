@@ -207,7 +207,8 @@ impl Contraction {
         let cut = self.lanes.iter().all(|v| is_known(body, *v));
         let mut lanes = match cut {
             true => self.lanes_of_block(first, inner, fitting),
-            false => (fitting / step).max(1) * step,
+            // Memory for them is taken however few there are.
+            false => (fitting.min(LANES) / step).max(1) * step,
         };
         let all = volume(self.summed.iter().map(|v| extent(*v)));
         if cut && !self.has_many_blocks(body, plane, rows * all * first * inner) {
