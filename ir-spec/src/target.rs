@@ -18,6 +18,10 @@ pub struct Target {
     pub fma: bool,
 }
 
+/// Bytes of a result that, with an operand of its size, is more than the caches of a core hold:
+/// such results are written past them.
+pub const PAST_CACHES: i64 = 24 << 20;
+
 /// Features of an architecture, and the names of its levels with the number of features of each.
 type Levels = (&'static str, &'static [&'static str], &'static [(&'static str, usize)]);
 

@@ -67,8 +67,8 @@ fn lanes_with_gaps_in_instructions() {
     assert!(listing.contains("mov rcx,3FFFh"), "{listing}");
 }
 
-/// A result of more than 24 MiB is written past the caches, where it begins with a line and where it
-/// does not; lines that are written in part are not.
+/// A result of more than 24 MiB is written past the caches, where it begins with a line and where
+/// it does not; lines that are written in part are not.
 #[test]
 fn large_results_are_written_past_the_caches() {
     let (rows, columns) = (2051, 3200);
@@ -95,6 +95,28 @@ fn large_results_are_written_past_the_caches() {
         f.run_into(&views, &mut [out], &CallOptions::default()).unwrap();
         assert!(y[line + shift..][..x.len()] == want, "{shift}");
         assert!(y[..line + shift].iter().chain(&y[line + shift + x.len()..]).all(|v| *v == 0));
+    }
+}
+
+/// A large transpose, whose blocks lie in local memory first, and one whose blocks are cut.
+#[test]
+fn large_transposes() {
+    for (rows, columns) in [(2624usize, 2560usize), (2630, 2570)] {
+        let text = format!(
+            "fn f(X: f32[{rows},{columns}]) -> (Y: f32[{columns},{rows}]) {{ Y[j,i] = X[i,j] * 2 }}"
+        );
+        let f = lower(&text);
+        let blocks = f.text(Stage::Kernel).unwrap().contains("@local");
+        assert_eq!(blocks, rows == 2624, "{rows}");
+        let x: Vec<f32> = (0..rows * columns).map(|k| k as f32).collect();
+        let got = tcc::compile(&text)
+            .unwrap()
+            .run(&[TensorView::from_slice(&x, &[rows, columns]).unwrap()])
+            .unwrap();
+        let y = got[0].as_slice::<f32>().unwrap();
+        for (j, row) in y.chunks(rows).enumerate() {
+            assert!((0..rows).all(|i| row[i] == 2.0 * x[i * columns + j]), "{rows} {j}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! is known to be non-negative.
 
 use super::refute::Samples;
-use super::simplex::{Row, System};
+use super::simplex::{Row, System, gcd};
 use super::{Atom, IntExpr, Monomial, Symbol};
 use indexmap::IndexSet;
 use std::borrow::Cow;
@@ -49,8 +49,8 @@ const LARGE: u64 = 1 << 20;
 const MAX_GENERATORS: usize = 96;
 
 impl Facts {
-    /// Adds `expr >= 0`, and what it says without the minima and quotients that it adds. A tautology
-    /// or an overflow is dropped.
+    /// Adds `expr >= 0`, and what it says without the minima and quotients that it adds. A
+    /// tautology or an overflow is dropped.
     pub fn add_nonneg(&mut self, expr: IntExpr) {
         if !expr.is_poisoned() && !has_no_negative_part(&expr) && !self.nonneg.contains(&expr) {
             let mut atoms = Vec::new();
@@ -118,6 +118,7 @@ impl Facts {
         if goal.as_constant().is_some() || goal.is_poisoned() {
             return false;
         }
+        let goal = &without_common_factor(goal);
         if self.answers.borrow().proved.contains_key(goal) {
             return true;
         }
@@ -311,6 +312,18 @@ impl<'f> Proof<'f> {
     }
 }
 
+/// An expression that is not negative if and only if the goal is not: `64*x - 63` says no more than
+/// `x >= 1`.
+fn without_common_factor(goal: &IntExpr) -> IntExpr {
+    let varying = || goal.terms().iter().filter(|(m, _)| !m.0.is_empty());
+    let factor = varying().fold(0i64, |g, (_, c)| gcd(g, c.saturating_abs()));
+    if factor <= 1 {
+        return goal.clone();
+    }
+    let constant = IntExpr::constant(goal.constant_term().div_euclid(factor));
+    varying().fold(constant, |sum, (m, c)| sum + IntExpr::term(m.clone(), c / factor))
+}
+
 /// What follows from `fact >= 0` by `min(a, b) <= a` and `c*(a/c) <= a`, one step each.
 fn consequences(fact: &IntExpr) -> Vec<IntExpr> {
     let mut out = Vec::new();
@@ -489,6 +502,30 @@ mod tests {
         facts.add_nonneg(s(0).div(&c(8)) - c(1) - v(0));
         assert!(facts.is_nonneg(&(s(0) - c(8))));
         assert!(!facts.is_nonneg(&(s(0) - c(9))));
+    }
+
+    #[test]
+    fn facts_say_more_without_minima_and_quotients() {
+        // v < min(N - 256*p, 256) and w < N/64: each bound by itself is plain to see.
+        let (n, p, v0, w) = (s(0), v(2), v(0), v(1));
+        let mut facts = Facts::default();
+        facts.add_nonneg((&n - &(c(256) * p.clone())).minimum(&c(256)) - c(1) - v0.clone());
+        facts.add_nonneg(n.div(&c(64)) - c(1) - w.clone());
+        assert!(facts.is_evident(&(n.clone() - c(256) * p - c(1) - v0.clone())));
+        assert!(facts.is_evident(&(c(255) - v0.clone())));
+        assert!(!facts.is_evident(&(c(254) - v0)));
+        assert!(facts.is_evident(&(n.clone() - c(64) * w.clone() - c(64))));
+        assert!(!facts.is_nonneg(&(n - c(64) * w - c(65))));
+    }
+
+    #[test]
+    fn common_factors_round() {
+        // 64*((m + 63)/64) <= 128 for m <= 128: over the rationals it may be 191.
+        let m = s(0).minimum(&c(128));
+        let facts = Facts::default();
+        let up = c(64) * (m + c(63)).div(&c(64));
+        assert!(facts.at_most(&up, &c(128)));
+        assert!(!facts.at_most(&up, &c(127)));
     }
 
     #[test]

@@ -83,7 +83,10 @@ impl System<'_> {
 }
 
 /// Numbers of a tableau: 64 bits nearly always do, 128 for the rest.
-trait Number: Copy + Ord + From<i64> + CheckedAdd + CheckedMul + CheckedSub + Signed {}
+pub(super) trait Number:
+    Copy + Ord + From<i64> + CheckedAdd + CheckedMul + CheckedSub + Signed
+{
+}
 impl Number for i64 {}
 impl Number for i128 {}
 
@@ -140,7 +143,8 @@ impl<N: Number> Equation<N> {
     }
 }
 
-fn gcd<N: Number>(mut a: N, mut b: N) -> N {
+/// The greatest common divisor of numbers that are not negative.
+pub(super) fn gcd<N: Number>(mut a: N, mut b: N) -> N {
     while !b.is_zero() {
         (a, b) = (b, a % b);
     }

@@ -220,10 +220,15 @@ impl Scope<'_> {
             return false;
         };
         let Some(between) = (&i.fixed - &j.fixed).as_constant() else { return false };
-        let (c, far) = (i.step.abs(), |d: IntExpr| d.as_constant());
-        let above = far(&i.hi - &j.lo).is_some_and(|d| d + between < c);
-        let below = far(&j.hi - &i.lo).is_some_and(|d| d - between < c);
-        i.step == j.step && above && below
+        // Less far apart than a step.
+        let near = |d: IntExpr, more: i64| {
+            let most = IntExpr::constant(i.step.abs() - 1 - more);
+            match d.as_constant() {
+                Some(_) => (most - d).as_constant().is_some_and(|room| room >= 0),
+                None => self.around.facts.at_most(&d, &most),
+            }
+        };
+        i.step == j.step && near(&i.hi - &j.lo, between) && near(&j.hi - &i.lo, -between)
     }
 
     /// A subscript taken apart, looked up if it was before: each meets all others.

@@ -73,6 +73,14 @@ pub struct Buffer {
     pub scope: Scope,
 }
 
+impl Buffer {
+    /// Its size in bytes, if all extents are known.
+    pub fn bytes(&self) -> Option<i64> {
+        let size = self.dtype.size() as i64;
+        self.shape.iter().try_fold(size, |n, extent| n.checked_mul(extent.as_constant()?))
+    }
+}
+
 /// Where a buffer lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {

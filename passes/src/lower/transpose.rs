@@ -8,16 +8,21 @@
 //!     for c in 16 unroll { for r in 16 vectorize { Y[.., v = 16*vo + r] = f(t[r, c]) } }
 //! } } }
 //! ```
+//!
+//! Whole tiles go in square blocks. Those of a result that is written past the caches lie in local
+//! memory first, so that each row of a block is written at once.
 
 use super::block::{Body, KernelBuilder};
 use super::contraction::{ceil, strided};
 use super::nest::{
-    Positions, extent_of, joined, last_axis_var, name_of, over_spatial, scalar_pointwise, serial,
+    Positions, extent_of, joined, lane_loop, last_axis_var, name_of, over_spatial,
+    scalar_pointwise, serial, store_block,
 };
 use super::vector::{Motion, motion};
 use tcc_ir::int::{IntExpr, Symbol};
-use tcc_ir::kernel::{Block, For, LoopKind, Stmt, Store, Update};
+use tcc_ir::kernel::{Block, Buffer, For, LoopKind, Scope, Stmt, Store, Update};
 use tcc_ir::scalar::{Comparison, Expr, Func, Read, Subscript};
+use tcc_ir::target::PAST_CACHES;
 use tcc_ir::{TensorId, VarId};
 
 /// Tiles of a block along both axes.
@@ -149,9 +154,16 @@ impl Transposed {
             let (bu, ulo, uhi, nu) = range(self.u, tu);
             let (bv, vlo, vhi, nv) = range(self.v, tv);
             let whole = Tile { v: (pv, None), u: (pu, None) };
-            let main = self.tile(b, body, at, update, &whole);
-            let inner = serial(uo, ulo, uhi, vec![serial(vo, vlo, vhi, main)]);
-            return vec![serial(bu, zero.clone(), nu, vec![serial(bv, zero, nv, vec![inner])])];
+            let origin = (&vlo * &size, &ulo * &size);
+            let local = (tv % BLOCK == 0 && tu % BLOCK == 0 && self.is_large(b, body))
+                .then(|| self.local_block(b, body, &origin));
+            let main = self.tile(b, local.as_ref().unwrap_or(body), at, update, &whole);
+            let mut inner = vec![serial(uo, ulo, uhi, vec![serial(vo, vlo, vhi, main)])];
+            if let Some(local) = local {
+                inner.insert(0, Stmt::Alloc(local.buffer));
+                inner.push(self.written_out(b, (body, &local), at, update, &origin));
+            }
+            return vec![serial(bu, zero.clone(), nu, vec![serial(bv, zero, nv, inner)])];
         }
         let main = along_v(b, (pu, None));
         let mut out = unless_none(uo, &wu, main);
@@ -171,6 +183,59 @@ impl Transposed {
             out.extend(if_any(&du, &eu, last));
         }
         out
+    }
+
+    /// True if the result is written past the caches.
+    fn is_large(&self, b: &KernelBuilder<'_, '_>, body: &Body) -> bool {
+        let bytes = b.kernel.buffers.get(body.buffer).and_then(Buffer::bytes);
+        bytes.is_some_and(|n| n >= PAST_CACHES)
+    }
+
+    /// The body with a block's elements in local memory for its target: rows along `u`.
+    fn local_block(
+        &self,
+        b: &mut KernelBuilder<'_, '_>,
+        body: &Body,
+        (v, u): &(IntExpr, IntExpr),
+    ) -> Body {
+        let side = IntExpr::constant(BLOCK * self.side);
+        let dtype = b.kernel.buffers.get(body.buffer).map_or(body.value.dtype(), |x| x.dtype);
+        let name = b.unused_name(&format!("{}_block", body.name));
+        let (shape, scope) = (vec![side.clone(), side], Scope::Local);
+        let buffer = b.kernel.buffers.push(Buffer { name, dtype, shape, scope });
+        let (ov, ou) = (b.kernel.fresh_var("o"), b.kernel.fresh_var("o"));
+        let mut local = body.clone();
+        local.fixed.extend([(ov, v.clone()), (ou, u.clone())]);
+        local.buffer = buffer;
+        local.subscripts = [(self.u, ou), (self.v, ov)]
+            .map(|(x, origin)| Subscript::Affine(IntExpr::from(x) - IntExpr::from(origin)))
+            .to_vec();
+        local
+    }
+
+    /// The loops that write a block from local memory.
+    fn written_out(
+        &self,
+        b: &mut KernelBuilder<'_, '_>,
+        (body, local): (&Body, &Body),
+        at: &Positions,
+        update: Update,
+        (v, u): &(IntExpr, IntExpr),
+    ) -> Stmt {
+        let (row, lane) = (b.kernel.fresh_var("r"), b.kernel.fresh_var("l"));
+        let mut at = at.clone();
+        at.insert(self.u, u + &IntExpr::from(row));
+        at.insert(self.v, v + &IntExpr::from(lane));
+        let mut written = body.clone();
+        let dtype = local.value.dtype();
+        let subscripts = local.subscripts.clone();
+        let read = Read { tensor: local.buffer, dtype, subscripts, default: None };
+        written.value = Expr::Read(Box::new(read));
+        written.fixed.clone_from(&local.fixed);
+        let side = BLOCK * self.side;
+        let block = store_block(b, &written, &at, update);
+        let lanes = lane_loop(lane, side, LoopKind::Vectorize, vec![block]);
+        serial(row, IntExpr::default(), side.into(), vec![lanes])
     }
 
     fn tile(

@@ -8,14 +8,12 @@ use super::build::{Builder, Built};
 use super::code::{Condition, Lane};
 use tcc_ir::TensorId;
 use tcc_ir::int::IntExpr;
-use tcc_ir::kernel::{Kernel, Update, visit_blocks};
+use tcc_ir::kernel::{Buffer, Kernel, Update, visit_blocks};
 use tcc_ir::scalar::Comparison;
+use tcc_ir::target::PAST_CACHES;
 
 /// Bytes of a line.
 const LINE: i64 = 64;
-/// Bytes of a result that, with an operand of its size, is more than the caches of a core hold.
-const LARGE: i64 = 24 << 20;
-
 /// The results that are written past the caches.
 pub(super) fn candidates(kernel: &Kernel) -> Vec<TensorId> {
     let mut read: Vec<TensorId> = Vec::new();
@@ -25,14 +23,8 @@ pub(super) fn candidates(kernel: &Kernel) -> Vec<TensorId> {
             read.push(b.store.buffer);
         }
     });
-    let large = |t: &TensorId| {
-        let Some(b) = kernel.buffers.get(*t) else { return false };
-        let bytes = b
-            .shape
-            .iter()
-            .try_fold(b.dtype.size() as i64, |n, extent| n.checked_mul(extent.as_constant()?));
-        bytes.is_some_and(|n| n >= LARGE)
-    };
+    let bytes = |t: &TensorId| kernel.buffers.get(*t).and_then(Buffer::bytes);
+    let large = |t: &TensorId| bytes(t).is_some_and(|n| n >= PAST_CACHES);
     kernel.results.iter().copied().filter(|t| large(t) && !read.contains(t)).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use super::loops::{Piece, Range};
 use super::tile::Pass;
-use super::{Blocks, Contraction, ceil};
+use super::{Blocks, Contraction};
 use crate::lower::Fixed;
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::{self, Positions, extent_of, name_of};
@@ -53,8 +53,8 @@ impl Contraction {
             }
             f
         };
-        if let (Some(panel), [v]) = (copy.panel, self.lanes.as_slice()) {
-            let size = IntExpr::constant(panel);
+        if let (Some(size), [v]) = (copy.panel, self.lanes.as_slice()) {
+            let size = IntExpr::constant(size);
             let whole = here.div(&size);
             let rest = here - &(whole.clone() * size.clone());
             let mut out = Vec::new();
@@ -71,8 +71,7 @@ impl Contraction {
                         f.over(b, *v, count.clone()).into()
                     }
                     Some(_) => IntExpr::constant(0),
-                    // Where lanes are left there is a panel for them.
-                    None => whole.minimum(&IntExpr::constant(ceil(copy.lanes, panel) - 1)),
+                    None => whole.clone(),
                 };
                 let x = f.over(b, *v, lanes.clone());
                 f.subscripts.insert(axis, column.clone());
@@ -179,23 +178,20 @@ fn fill(
             replaced.push((*v, x));
         }
     }
-    let own = |s: Symbol| match s {
-        Symbol::Var(v) => f.vars.iter().any(|(x, _)| *x == v).then(IntExpr::default),
-        Symbol::Size(_) => None,
-    };
-    let mut apart = |b: &mut KernelBuilder<'_, '_>, value: IntExpr| {
-        let rest = value.substitute(&own);
-        &value - &rest + outer(b, &rest)
-    };
     for (v, value) in f.place {
-        replaced.push((v, apart(b, value)));
+        let own = |s: Symbol| match s {
+            Symbol::Var(v) => f.vars.iter().any(|(x, _)| *x == v).then(IntExpr::default),
+            Symbol::Size(_) => None,
+        };
+        let rest = value.substitute(&own);
+        let value = &value - &rest + outer(b, &rest);
+        replaced.push((v, value));
     }
-    let subscripts: Vec<IntExpr> = f.subscripts.into_iter().map(|i| apart(b, i)).collect();
     let value = part.substitute(&|s| match s {
         Symbol::Var(v) => replaced.iter().find(|(x, _)| *x == v).map(|(_, e)| e.clone()),
         Symbol::Size(_) => None,
     });
-    let subscripts = subscripts.into_iter().map(Subscript::Affine).collect();
+    let subscripts = f.subscripts.into_iter().map(Subscript::Affine).collect();
     let fill = Body {
         vars: f.vars,
         fixed,

@@ -25,7 +25,7 @@ pub(super) fn end_of(b: &KernelBuilder<'_, '_>, body: &Body, v: VarId) -> IntExp
 }
 
 /// Runs over an extent in chunks of so many values, given by the first one and how many; the last
-/// chunk may be shorter: it is code of its own where the extent is known.
+/// chunk may be shorter.
 pub(super) fn chunks(
     b: &mut KernelBuilder<'_, '_>,
     extent: &IntExpr,
@@ -42,11 +42,6 @@ pub(super) fn chunks(
     }
     let chunk = b.kernel.fresh_var("block");
     let lo = IntExpr::from(chunk) * size.clone();
-    if extent.as_constant().is_none() {
-        let here = size.minimum(&(extent - &lo));
-        let stmts = inner(b, (&lo, &here));
-        return vec![serial(chunk, zero, count, stmts)];
-    }
     let main = inner(b, (&lo, &size));
     if done == *extent {
         return vec![serial(chunk, zero, count, main)];
@@ -120,14 +115,6 @@ impl Contraction {
                 stmts
             };
         let extent = end_of(b, body, copy.summed);
-        if let (None, Some(n)) = (extent.as_constant(), copy.block) {
-            let (k, size) = (b.kernel.fresh_var("part"), IntExpr::constant(n));
-            let from = IntExpr::from(k) * size.clone();
-            let here = size.minimum(&(&extent - &from));
-            let stmts = part(b, &from, &here, Order::Number(k));
-            out.push(serial(k, IntExpr::constant(0), ceil_of(&extent, n), stmts));
-            return out;
-        }
         let step = copy.block.map_or_else(|| extent.clone(), IntExpr::constant);
         let whole = copy.block.map_or(IntExpr::constant(1), |n| extent.div(&IntExpr::constant(n)));
         let done = whole.clone() * step.clone();
@@ -216,9 +203,6 @@ impl Contraction {
         let most = (CACHE / 3 / row.max(1)).max(1);
         let rows = self.rows.map_or(IntExpr::constant(1), |r| extent_of(body, r));
         let tiles = nominal(&rows.div(&IntExpr::constant(self.tile.rows)));
-        if packed && rows.as_constant().is_none() {
-            return Some((most / 3).max(1));
-        }
         (tiles > most && (packed || self.copies())).then(|| dividing(tiles, most, 1))
     }
 
@@ -272,12 +256,8 @@ impl Contraction {
         // Where guards bound it, the last column goes by its number too: so it is seen to lie
         // behind the others, and threads can share them.
         let single = whole.as_constant() == Some(0);
-        let known = single || self.copies() && rest.is_some();
-        let (panel, start) = match known {
-            true => (whole.clone(), done),
-            false => (side.panel.clone(), side.start.clone()),
-        };
-        let cut = Side { panel, start, size: narrow, limit };
+        let start = if single || self.copies() { done } else { side.start.clone() };
+        let cut = Side { panel: whole.clone(), start, size: narrow, limit };
         let last = self.row_tiles(b, body, at, &cut, place);
         if single {
             return last;
@@ -324,13 +304,12 @@ impl Contraction {
         }
         let whole = extent.div(&size);
         let done = whole.clone() * size;
-        let padded = self.panels.is_some() || self.packed.is_some();
-        match (rest.as_constant(), padded) {
+        match (rest.as_constant(), &self.panels) {
             (Some(rest), _) => {
                 let side = Side { panel: whole, start: done, size: rest, limit: None };
                 out.extend(self.tile(b, body, &place(side)));
             }
-            (None, true) => {
+            (None, Some(_)) => {
                 let limit = Some(extent.clone());
                 let size = self.tile.rows;
                 let side = Side { panel: whole, start: done.clone(), size, limit };
@@ -338,7 +317,7 @@ impl Contraction {
                 let condition = Expr::Compare(Comparison::Lt, done, extent);
                 out.push(Stmt::If { condition, then, otherwise: vec![] });
             }
-            (None, false) => {
+            (None, None) => {
                 let one = b.kernel.fresh_var(&format!("{}t", name_of(b, r)));
                 let side = Side { panel: zero, start: one.into(), size: 1, limit: None };
                 let single = self.tile(b, body, &place(side));

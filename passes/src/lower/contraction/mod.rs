@@ -39,7 +39,7 @@ use super::vector::{Motion, motion};
 use crate::tune::Knobs;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Scope, Stmt, Update};
-use tcc_ir::scalar::{Comparison, Expr, Func, Read, Reducer, Subscript};
+use tcc_ir::scalar::{Expr, Func, Read, Reducer, Subscript};
 use tcc_ir::{TensorId, VarId};
 
 /// Vector registers for accumulators and operands.
@@ -259,8 +259,7 @@ fn tiles(
     }
     c.pack_rows(b, body, lanes);
     let outer = c.outer.clone();
-    let stmts = over_spatial(b, body, &outer, &mut |b, at| c.blocks(b, body, at));
-    Some(c.unless_nothing_is_summed(b, body, stmts))
+    Some(over_spatial(b, body, &outer, &mut |b, at| c.blocks(b, body, at)))
 }
 
 /// Loops over parts of `n` values of a variable, each a contraction of its own.
@@ -468,34 +467,12 @@ impl Contraction {
         let size = body.value.dtype().size() as i64;
         let lanes = nominal(&extent_of(body, last));
         let uses = again * ceil(rows, tile(rows, lanes, self.width, summed).rows);
+        let known = self.summed.iter().chain([&last]).all(|v| is_known(body, *v));
         // Rows of the operand that lie in pages of their own, or more than the first cache holds.
-        let far = lanes * size >= 1024 || lanes * summed * size > FIRST;
+        let far = known && (lanes * size >= 1024 || lanes * summed * size > FIRST);
         // Lanes that leave much of their vectors empty.
         let sparse = 10 * lanes < 9 * ceil(lanes, self.width) * self.width;
         !moves_by_one(&self.value, last) || (uses >= 3 && summed >= 32 && (far || sparse))
-    }
-
-    /// The statements, or the unit for all elements where a variable whose blocks are counted at run
-    /// time has no values.
-    fn unless_nothing_is_summed(
-        &self,
-        b: &mut KernelBuilder<'_, '_>,
-        body: &Body,
-        stmts: Vec<Stmt>,
-    ) -> Vec<Stmt> {
-        let counted = self.blocks.as_ref().filter(|c| c.block.is_some()).map(|c| c.summed);
-        let Some(extent) = counted.map(|v| loops::end_of(b, body, v)) else { return stmts };
-        let known = extent.as_constant().is_some() || b.facts.is_positive(&extent);
-        if known || self.initial == Initial::Existing {
-            return stmts;
-        }
-        let mut unit = body.clone();
-        unit.vars.retain(|(v, _)| !self.summed.contains(v));
-        unit.value = Expr::Literal(self.reducer.unit(body.value.dtype()));
-        unit.reducer = None;
-        let otherwise = nest::pointwise_stmts(b, unit, Update::Set);
-        let condition = Expr::Compare(Comparison::Gt, extent, IntExpr::constant(0));
-        vec![Stmt::If { condition, then: stmts, otherwise }]
     }
 
     /// Takes the axes before the last one into the lanes too, as far as only the moving part bears

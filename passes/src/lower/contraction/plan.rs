@@ -188,6 +188,8 @@ impl Contraction {
         if borne.iter().any(|v| *v != summed && !is_known(body, *v)) {
             return None;
         }
+        // What is not known is not cut twice: each cut doubles the code.
+        let cut = self.lanes.iter().chain([&summed]).all(|v| is_known(body, *v));
         let mut most = self.knobs.summed.unwrap_or(SUMMED) / others;
         if planes > 1 {
             most = most.min(CACHE / 2 / (planes * others * LINE));
@@ -204,12 +206,7 @@ impl Contraction {
         let fitting = fitting.min(self.knobs.lanes.unwrap_or(fitting));
         let step = self.tile.vectors * self.width;
         let first = extent(*self.lanes.first()?);
-        let cut = self.lanes.iter().all(|v| is_known(body, *v));
-        let mut lanes = match cut {
-            true => self.lanes_of_block(first, inner, fitting),
-            // Memory for them is taken however few there are.
-            false => (fitting.min(LANES) / step).max(1) * step,
-        };
+        let mut lanes = if cut { self.lanes_of_block(first, inner, fitting) } else { step };
         let all = volume(self.summed.iter().map(|v| extent(*v)));
         if cut && !self.has_many_blocks(body, plane, rows * all * first * inner) {
             lanes = self.even(first, lanes);
@@ -217,12 +214,12 @@ impl Contraction {
         self.tile = self.chosen_tile(tile(rows, lanes * inner, self.width, all), rows);
         let step = self.tile.vectors * self.width;
         let mut axes: Vec<IntExpr> = plane.map(|(_, n)| n.into()).into_iter().collect();
-        let panel = (self.lanes.len() == 1).then_some(step);
+        let panel = (cut && self.lanes.len() == 1).then_some(step);
         if panel.is_some() {
             axes.push(ceil(lanes, step).into());
         }
         let leading = axes.len();
-        axes.extend(borne.iter().map(|v| match *v == summed {
+        axes.extend(borne.iter().map(|v| match *v == summed && cut {
             true => block.into(),
             false => extent_of(body, *v),
         }));
@@ -239,7 +236,14 @@ impl Contraction {
         let dtype = moving.dtype();
         let buffer =
             b.kernel.buffers.push(Buffer { name, dtype, shape: axes, scope: Scope::Local });
-        Some(Blocks { buffer: Some(buffer), summed, block: Some(block), lanes, plane, panel })
+        Some(Blocks {
+            buffer: Some(buffer),
+            summed,
+            block: cut.then_some(block),
+            lanes,
+            plane,
+            panel,
+        })
     }
 
     /// Packs the fixed part where a tile would pick its elements from far apart, often: in a
@@ -268,24 +272,13 @@ impl Contraction {
             let row = volume(self.summed.iter().map(extent));
             row * body.value.dtype().size() as i64 >= 2048
         };
-        // Rows of unknown length take an address each.
-        let unknown = |v: &VarId| {
-            *v != r && fixed.mentions(*v) && !is_known(body, *v) && self.summed.contains(v)
-        };
-        let outer = self.outer.iter().filter(|v| !fixed.mentions(**v));
-        let once = volume(outer.map(extent)) == 1;
-        let strange = self.copies() && once && self.summed.iter().any(unknown);
-        if plain && along && !far && !strange {
+        if plain && along && !far {
             return;
         }
-        let blocked = |v: VarId| v == r || self.blocks.as_ref().is_some_and(|c| c.summed == v);
-        let known = body
-            .vars
-            .iter()
-            .all(|(v, _)| !fixed.mentions(*v) || is_known(body, *v) || strange && blocked(*v));
+        let known = body.vars.iter().all(|(v, _)| !fixed.mentions(*v) || is_known(body, *v));
         let bytes = elements(body, &fixed) * fixed.dtype().size() as i64;
         let hidden = fixed.reads().iter().any(|x| b.home_of(x.tensor).is_none());
-        if (hidden || strange || bytes > CACHE) && known && here >= 2 * self.width {
+        if (hidden || bytes > CACHE) && known && here >= 2 * self.width {
             self.packed = Some(self.rows_buffer(b, body, &fixed));
             return;
         }
