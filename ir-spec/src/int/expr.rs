@@ -424,18 +424,6 @@ impl IntExpr {
         None
     }
 
-    /// True if a minimum or maximum stands inside of another operation, or around one.
-    pub(crate) fn has_deep_extremum(&self) -> bool {
-        let plain = |e: &IntExpr| {
-            e.terms.iter().flat_map(|(m, _)| m.0.iter()).all(|a| matches!(a, Atom::Symbol(_)))
-        };
-        self.terms.iter().flat_map(|(m, _)| m.0.iter()).any(|atom| match atom {
-            Atom::Symbol(_) => false,
-            Atom::Div(p) | Atom::Mod(p) => p.iter().any(|e| e.first_extremum().is_some()),
-            Atom::Min(p) | Atom::Max(p) => !p.iter().all(plain),
-        })
-    }
-
     /// Replaces an atom wherever it stands.
     pub(super) fn with_atom(&self, old: &Atom, new: &IntExpr) -> IntExpr {
         if self.poisoned {

@@ -11,32 +11,14 @@ use super::simplex::{Row, System, gcd};
 use super::{Atom, IntExpr, Monomial, Symbol};
 use indexmap::IndexSet;
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// A set of known facts. Cheap to clone for a nested scope.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     nonneg: Vec<IntExpr>,
     /// For each fact its atoms, those inside of others too.
     atoms: Vec<Vec<Atom>>,
-    answers: RefCell<Answers>,
-}
-
-/// Answers to goals.
-#[derive(Debug, Default)]
-struct Answers {
-    /// Goals that were proved, with the number of facts that there were.
-    proved: HashMap<IntExpr, usize>,
-    /// Goals that were not, by the depth that was left for them, from the facts there are.
-    open: HashSet<(IntExpr, u32)>,
-}
-
-impl Clone for Facts {
-    fn clone(&self) -> Facts {
-        let (nonneg, atoms) = (self.nonneg.clone(), self.atoms.clone());
-        Facts { nonneg, atoms, answers: RefCell::default() }
-    }
 }
 
 /// Proofs that the parts of a quotient, minimum or maximum have a sign may nest this deep.
@@ -58,7 +40,6 @@ impl Facts {
             let plainer = consequences(&expr);
             self.atoms.push(atoms);
             self.nonneg.push(expr);
-            self.answers.get_mut().open.clear();
             plainer.into_iter().for_each(|e| self.add_nonneg(e));
         }
     }
@@ -76,13 +57,8 @@ impl Facts {
 
     /// Drops the facts that were added since there were `count`.
     pub fn forget(&mut self, count: usize) {
-        if count < self.nonneg.len() {
-            self.nonneg.truncate(count);
-            self.atoms.truncate(count);
-            let answers = self.answers.get_mut();
-            answers.proved.retain(|_, facts| *facts <= count);
-            answers.open.clear();
-        }
+        self.nonneg.truncate(count);
+        self.atoms.truncate(count);
     }
 
     /// The facts, each `>= 0`.
@@ -119,11 +95,9 @@ impl Facts {
             return false;
         }
         let goal = &without_common_factor(goal);
-        if self.answers.borrow().proved.contains_key(goal) {
-            return true;
-        }
-        Samples::without_counterexample(goal, &self.nonneg)
-            .is_some_and(|samples| Proof { facts: self, samples }.proves(goal, DEPTH))
+        Samples::without_counterexample(goal, &self.nonneg).is_some_and(|samples| {
+            Proof { facts: self, samples, answers: HashMap::new() }.proves(goal, DEPTH)
+        })
     }
 
     /// True if `goal >= 0` is plain to see: its terms are not negative, or it is a fact.
@@ -160,6 +134,8 @@ impl Facts {
 struct Proof<'f> {
     facts: &'f Facts,
     samples: Samples,
+    /// Answers to goals that came up on the way, by the depth that was left for them.
+    answers: HashMap<(IntExpr, u32), bool>,
 }
 
 impl<'f> Proof<'f> {
@@ -171,12 +147,9 @@ impl<'f> Proof<'f> {
         if goal.is_poisoned() || goal.as_constant().is_some() || self.samples.refute(goal) {
             return false;
         }
-        if self.facts.answers.borrow().proved.contains_key(goal) {
-            return true;
-        }
         let key = (goal.clone(), depth);
-        if self.facts.answers.borrow().open.contains(&key) {
-            return false;
+        if let Some(known) = self.answers.get(&key) {
+            return *known;
         }
         // Every value is an integer: `goal >= 0` follows from `goal > -1`, so from
         // `16*goal >= -15`; a quotient by more than 16 may be nearer to the next integer.
@@ -186,12 +159,7 @@ impl<'f> Proof<'f> {
         let relaxed = IntExpr::constant(n) * goal.clone() + IntExpr::constant(n - 1);
         let relaxed = if relaxed.is_poisoned() { goal } else { &relaxed };
         let proved = self.combine(relaxed, depth) || self.by_cases(goal, depth);
-        let mut answers = self.facts.answers.borrow_mut();
-        if proved {
-            answers.proved.insert(key.0, self.facts.nonneg.len());
-        } else {
-            answers.open.insert(key);
-        }
+        self.answers.insert(key, proved);
         proved
     }
 

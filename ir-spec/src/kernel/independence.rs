@@ -10,8 +10,6 @@ use crate::int::{Facts, IntExpr, Symbol, bounds};
 use crate::scalar::{Comparison, Expr, Func, Subscript};
 use crate::{TensorId, VarId};
 use indexmap::IndexMap;
-use std::cell::RefCell;
-use std::rc::Rc;
 
 /// First and last value of loop variables.
 pub(super) type Ranges = IndexMap<VarId, (IntExpr, IntExpr)>;
@@ -59,8 +57,7 @@ pub(super) fn without_lets(e: &IntExpr, lets: &IndexMap<VarId, IntExpr>) -> IntE
 
 /// Why iterations of a loop may depend on each other; nothing if it is proved that they do not.
 pub(super) fn dependences(kernel: &Kernel, f: &For, around: &Around<'_>) -> Vec<String> {
-    let (inner, lets, spreads) = (Ranges::new(), around.lets.clone(), RefCell::default());
-    let mut scope = Scope { kernel, f, around, inner, lets, spreads };
+    let mut scope = Scope { kernel, f, around, inner: Ranges::new(), lets: around.lets.clone() };
     let mut own = Vec::new();
     visit_stmts(&f.body, &mut |s| match s {
         Stmt::Alloc(t) => own.push(*t),
@@ -116,8 +113,6 @@ struct Scope<'a> {
     inner: Ranges,
     /// Those around, and those inside.
     lets: IndexMap<VarId, IntExpr>,
-    /// Subscripts that were taken apart.
-    spreads: RefCell<IndexMap<IntExpr, Option<Rc<Spread>>>>,
 }
 
 impl Scope<'_> {
@@ -216,29 +211,13 @@ impl Scope<'_> {
 
     /// True if `i` in one iteration and `j` in another always differ, whatever the inner loops do.
     fn separates(&self, i: &IntExpr, j: &IntExpr) -> bool {
-        let (Some(i), Some(j)) = (self.known_spread(i), self.known_spread(j)) else {
-            return false;
-        };
+        let (Some(i), Some(j)) = (self.spread(i), self.spread(j)) else { return false };
         let Some(between) = (&i.fixed - &j.fixed).as_constant() else { return false };
         // Less far apart than a step.
         let near = |d: IntExpr, more: i64| {
-            let most = IntExpr::constant(i.step.abs() - 1 - more);
-            match d.as_constant() {
-                Some(_) => (most - d).as_constant().is_some_and(|room| room >= 0),
-                None => self.around.facts.at_most(&d, &most),
-            }
+            self.around.facts.less(&d, &IntExpr::constant(i.step.abs() - more))
         };
         i.step == j.step && near(&i.hi - &j.lo, between) && near(&j.hi - &i.lo, -between)
-    }
-
-    /// A subscript taken apart, looked up if it was before: each meets all others.
-    fn known_spread(&self, i: &IntExpr) -> Option<Rc<Spread>> {
-        if let Some(known) = self.spreads.borrow().get(i) {
-            return known.clone();
-        }
-        let spread = self.spread(i).map(Rc::new);
-        self.spreads.borrow_mut().insert(i.clone(), spread.clone());
-        spread
     }
 
     /// A subscript taken apart; `None` if the loop does not move it steadily.

@@ -257,7 +257,7 @@ impl<'a> Verifier<'a> {
             return;
         }
         let (lo, hi) = (self.resolve(&f.lo), self.resolve(&f.hi));
-        if !self.is_nonneg(&lo) && !self.least_is_nonneg(&lo, &|_| true) {
+        if !self.is_nonneg(&lo) && !self.least_is_nonneg(&lo) {
             let text = self.show(&lo);
             self.error(format!("the loop bound {text} may be negative"));
         }
@@ -287,18 +287,17 @@ impl<'a> Verifier<'a> {
         self.facts.forget(outer);
     }
 
-    /// True if a lower bound of the expression, of those that are worth a proof, is not negative.
-    fn least_is_nonneg(&mut self, e: &IntExpr, worth: &dyn Fn(&IntExpr) -> bool) -> bool {
+    fn least_is_nonneg(&mut self, e: &IntExpr) -> bool {
         let narrow = self.narrowed.iter().any(|(v, _)| e.mentions(*v));
         let least = |range: &dyn Fn(VarId) -> Option<(IntExpr, IntExpr)>| {
             bounds::lower(e, &range, &self.facts)
         };
         let narrow = if narrow { least(&|v| self.range(v)) } else { None };
-        if narrow.is_some_and(|lo| worth(&lo) && self.is_nonneg(&lo)) {
+        if narrow.is_some_and(|lo| self.is_nonneg(&lo)) {
             return true;
         }
         let wide = bounds::lower(e, &|v| self.loops.get(&v).cloned(), &self.facts);
-        wide.is_some_and(|lo| worth(&lo) && self.is_nonneg(&lo))
+        wide.is_some_and(|lo| self.is_nonneg(&lo))
     }
 
     /// As the facts say; what follows from the declared ones alone is shown once.
@@ -471,11 +470,9 @@ impl<'a> Verifier<'a> {
             let i = at(i);
             let last = extent - &IntExpr::constant(1) - i.clone();
             for goal in [&i, &last] {
-                // Bounds with minima in quotients are tried when nothing else shows it.
                 let proved = self.facts.is_evident(goal)
-                    || self.least_is_nonneg(goal, &|lo| !lo.has_deep_extremum())
-                    || self.is_nonneg(goal)
-                    || self.least_is_nonneg(goal, &IntExpr::has_deep_extremum);
+                    || self.least_is_nonneg(goal)
+                    || self.is_nonneg(goal);
                 if !proved {
                     let (name, text) = (b.name.clone(), self.show(&i));
                     self.error(format!(

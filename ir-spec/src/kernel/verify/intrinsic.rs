@@ -55,7 +55,7 @@ impl Verifier<'_> {
 
     /// True if a value is shown not to be negative wherever the loops around run.
     fn holds(&mut self, e: &IntExpr) -> bool {
-        self.least_is_nonneg(e, &|_| true) || self.is_nonneg(e)
+        self.least_is_nonneg(e) || self.is_nonneg(e)
     }
 
     /// Axes, bounds and affinity of an argument; false if it makes no sense to look further.
