@@ -215,7 +215,9 @@ impl<'f> Candidate<'f> {
             let mut bearing = r.subscripts.iter().filter(|s| s.mentions(v));
             match (bearing.next(), bearing.next()) {
                 (None, _) => Some(dividing(extent, ROWS, 1)),
-                (Some(s), None) => quotient_of(s.as_affine()?, v).filter(|n| *n <= ROWS),
+                (Some(s), None) => {
+                    quotient_of(s.as_affine()?, v).map(|n| n.min(extent)).filter(|n| *n <= ROWS)
+                }
                 _ => None,
             }
         };
