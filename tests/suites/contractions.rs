@@ -320,8 +320,8 @@ fn short_rows_are_reduced_side_by_side() {
     }
 }
 
-/// Heads `h` that read the keys and values of head `h / G`, in blocks of `G` and a rest of them; also
-/// fewer heads than share one.
+/// Heads `h` that read the keys and values of head `h / G`, in blocks of `G` and a rest of them;
+/// also fewer heads than share one.
 #[test]
 fn heads_share_keys() {
     for (heads, shared, t, d) in
