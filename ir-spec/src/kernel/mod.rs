@@ -35,6 +35,7 @@ pub use verify::{verify, verify_all_lowered, verify_lowered};
 use crate::graph::{Fact, Size};
 use crate::int::IntExpr;
 use crate::scalar::{Expr, Reducer, Subscript};
+use crate::target::PAST_CACHES;
 use crate::{SizeId, TensorId, VarId};
 use cranelift_entity::PrimaryMap;
 use tcc_abi::DType;
@@ -78,6 +79,11 @@ impl Buffer {
     pub fn bytes(&self) -> Option<i64> {
         let size = self.dtype.size() as i64;
         self.shape.iter().try_fold(size, |n, extent| n.checked_mul(extent.as_constant()?))
+    }
+
+    /// True if it is known to be larger than what caches hold: a result is then written past them.
+    pub fn exceeds_caches(&self) -> bool {
+        self.bytes().is_some_and(|n| n >= PAST_CACHES)
     }
 }
 

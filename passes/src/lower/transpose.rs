@@ -22,7 +22,6 @@ use super::vector::{Motion, motion};
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{Block, Buffer, For, LoopKind, Scope, Stmt, Store, Update};
 use tcc_ir::scalar::{Comparison, Expr, Func, Read, Subscript};
-use tcc_ir::target::PAST_CACHES;
 use tcc_ir::{TensorId, VarId};
 
 /// Tiles of a block along both axes.
@@ -155,7 +154,8 @@ impl Transposed {
             let (bv, vlo, vhi, nv) = range(self.v, tv);
             let whole = Tile { v: (pv, None), u: (pu, None) };
             let origin = (&vlo * &size, &ulo * &size);
-            let local = (tv % BLOCK == 0 && tu % BLOCK == 0 && self.is_large(b, body))
+            let large = b.kernel.buffers.get(body.buffer).is_some_and(Buffer::exceeds_caches);
+            let local = (large && tv % BLOCK == 0 && tu % BLOCK == 0)
                 .then(|| self.local_block(b, body, &origin));
             let main = self.tile(b, local.as_ref().unwrap_or(body), at, update, &whole);
             let mut inner = vec![serial(uo, ulo, uhi, vec![serial(vo, vlo, vhi, main)])];
@@ -183,12 +183,6 @@ impl Transposed {
             out.extend(if_any(&du, &eu, last));
         }
         out
-    }
-
-    /// True if the result is written past the caches.
-    fn is_large(&self, b: &KernelBuilder<'_, '_>, body: &Body) -> bool {
-        let bytes = b.kernel.buffers.get(body.buffer).and_then(Buffer::bytes);
-        bytes.is_some_and(|n| n >= PAST_CACHES)
     }
 
     /// The body with a block's elements in local memory for its target: rows along `u`.

@@ -53,8 +53,7 @@ pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -
     let masked = vector_bytes >= super::nest::MASKED;
     let mut same = true;
     let mut gain = false;
-    let exprs = body.exprs();
-    for e in exprs {
+    for e in body.exprs() {
         e.visit(&mut |x| {
             let dtype = x.dtype();
             same &= dtype == DType::Bool && !matches!(x, Expr::Read(_))
@@ -74,8 +73,7 @@ pub(super) fn lanes(kernel: &Kernel, body: &Body, v: VarId, vector_bytes: u32) -
 /// no axis that bears `v` is subscripted alike on both sides.
 fn reads_other_lanes(body: &Body, v: VarId) -> bool {
     let mut found = false;
-    let exprs = body.exprs().chain(&body.guard);
-    for e in exprs {
+    for e in body.exprs().chain(&body.guard) {
         e.visit(&mut |x| {
             if let Expr::Read(r) = x
                 && r.tensor == body.buffer
@@ -98,8 +96,7 @@ fn divides_by_a_size(body: &Body, v: VarId) -> bool {
     let mut note = |e: &IntExpr| {
         found |= e.mentions(v) && e.divisors().iter().any(|d| d.as_constant().is_none());
     };
-    let exprs = body.exprs();
-    exprs.for_each(|e| e.visit_ints(&mut note));
+    body.exprs().for_each(|e| e.visit_ints(&mut note));
     body.subscripts.iter().filter_map(Subscript::as_affine).for_each(note);
     found
 }

@@ -69,8 +69,9 @@ pub(super) struct Builder<'k> {
     nest: Vec<&'k For>,
     count: usize,
     next_symbol: u32,
-    /// Results whose whole lines are written past the caches.
+    /// Results whose whole lines are written past the caches, and whether there are such lines.
     pub(super) streamed: Vec<TensorId>,
+    pub(super) streams: bool,
 }
 
 impl<'k> Builder<'k> {
@@ -100,6 +101,7 @@ impl<'k> Builder<'k> {
             count: 0,
             next_symbol: kernel.sizes.len() as u32,
             streamed: Vec::new(),
+            streams: false,
         }
     }
 
@@ -114,15 +116,14 @@ impl<'k> Builder<'k> {
         let kernel = self.kernel;
         self.scratch();
         self.find_vector_buffers(&kernel.body, None);
-        let streamed = stream::candidates(kernel);
-        let streams = !streamed.is_empty();
-        if !streams {
-            self.whole()?;
-        } else {
+        self.streamed = stream::candidates(kernel);
+        self.whole()?;
+        let streams = self.streams;
+        if streams {
+            let then = self.nodes.pop().unwrap_or_default();
+            self.nodes.push(Vec::new());
+            let streamed = std::mem::take(&mut self.streamed);
             let condition = self.begin_with_lines(&streamed)?;
-            self.streamed = streamed;
-            let then = self.apart(Self::whole)?;
-            self.streamed.clear();
             let otherwise = self.apart(Self::whole)?;
             self.push(Node::If { condition, then, otherwise })?;
         }

@@ -1,7 +1,7 @@
 //! Results that no cache holds are written past the caches: a line that is written as a whole need
 //! not be read before.
 //!
-//! Such stores want addresses of whole lines. So a kernel with such results has its code twice: for
+//! Such stores want addresses of whole lines. So a kernel with such stores has its code twice: for
 //! results that begin with a line, and for others.
 
 use super::build::{Builder, Built};
@@ -10,10 +10,10 @@ use tcc_ir::TensorId;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Buffer, Kernel, Update, visit_blocks};
 use tcc_ir::scalar::Comparison;
-use tcc_ir::target::PAST_CACHES;
 
 /// Bytes of a line.
 const LINE: i64 = 64;
+
 /// The results that are written past the caches.
 pub(super) fn candidates(kernel: &Kernel) -> Vec<TensorId> {
     let mut read: Vec<TensorId> = Vec::new();
@@ -23,8 +23,7 @@ pub(super) fn candidates(kernel: &Kernel) -> Vec<TensorId> {
             read.push(b.store.buffer);
         }
     });
-    let bytes = |t: &TensorId| kernel.buffers.get(*t).and_then(Buffer::bytes);
-    let large = |t: &TensorId| bytes(t).is_some_and(|n| n >= PAST_CACHES);
+    let large = |t: &TensorId| kernel.buffers.get(*t).is_some_and(Buffer::exceeds_caches);
     kernel.results.iter().copied().filter(|t| large(t) && !read.contains(t)).collect()
 }
 

@@ -604,6 +604,7 @@ impl Builder<'_> {
             let lane =
                 Lane::of(dtype).ok_or_else(|| format!("{dtype} is not stored in vectors"))?;
             let line = mask.is_none() && self.writes_lines(t, lane, at)?;
+            self.streams |= line;
             (if line { Kind::Stream } else { Kind::Store }, lane)
         };
         if self.lanes() > 1 && step != Some(dtype.size() as i64) {

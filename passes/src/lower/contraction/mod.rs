@@ -239,23 +239,20 @@ fn tiles(
         c.tile.vectors = c.tile.vectors.min(if c.tile.rows > 1 { 2 } else { 4 });
     }
     c.tile = c.chosen_tile(c.tile, rows);
-    let dense = || if unit { c.plan_dense(b, body) } else { None };
-    let few = !wanted && initial == Initial::Unit && c.plan_rows(body).is_some();
-    let copied = wanted && dense().is_none();
+    c.blocks = match (wanted, initial) {
+        (true, _) if unit => c.plan_dense(b, body),
+        (false, Initial::Unit) => c.plan_rows(body),
+        _ => None,
+    };
+    let copied = wanted && c.blocks.is_none();
     if whole
-        && (few || wanted)
+        && (copied || c.blocks.is_some())
         && let Some((v, n)) = c.parts_for_threads(b, body, copied)
     {
         return shared_out(b, body, (v, n), (reducer, initial));
     }
-    if wanted {
-        let dense = if unit { c.plan_dense(b, body) } else { None };
-        c.blocks = Some(match dense {
-            Some(blocks) => blocks,
-            None => c.plan_copy(b, body)?,
-        });
-    } else if c.initial == Initial::Unit {
-        c.blocks = c.plan_rows(body);
+    if copied {
+        c.blocks = Some(c.plan_copy(b, body)?);
     }
     c.pack_rows(b, body, lanes);
     let outer = c.outer.clone();

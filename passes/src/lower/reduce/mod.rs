@@ -331,7 +331,7 @@ impl Reduction {
         });
         out.extend(sums);
         out.extend(self.fold(b, (wide, width), single, dtype));
-        out.push(self.write_back(b, body, at, single, &[]));
+        out.push(self.write_back(b, body, at, (single, &[]), Update::Set));
         out
     }
 
@@ -505,7 +505,7 @@ impl Reduction {
             .fold(inner, |stmts, (i, lo, hi)| vec![serial(i, lo, hi, stmts)]);
         out.extend(nest);
         let e = place(b);
-        let store = self.write_back(b, body, at, acc, &e);
+        let store = self.write_back(b, body, at, (acc, &e), Update::Set);
         out.extend(in_lanes(vec![store]));
         out
     }
@@ -561,14 +561,14 @@ impl Reduction {
         }
     }
 
-    /// `target = acc`
+    /// `target = acc`, or `target += acc` and the like
     fn write_back(
         &self,
         b: &KernelBuilder<'_, '_>,
         body: &Body,
         at: &Positions,
-        acc: TensorId,
-        place: &[(VarId, IntExpr)],
+        (acc, place): (TensorId, &[(VarId, IntExpr)]),
+        update: Update,
     ) -> Stmt {
         let dtype = b.kernel.buffers.get(acc).map_or(body.value.dtype(), |x| x.dtype);
         let position = place.iter().map(|(e, _)| (*e).into()).collect();
@@ -577,7 +577,7 @@ impl Reduction {
         let store = Store {
             buffer: body.buffer,
             subscripts: body.subscripts.clone(),
-            update: Update::Set,
+            update,
             value: Expr::read(acc, dtype, position),
             drop: false,
         };

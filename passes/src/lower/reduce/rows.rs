@@ -12,7 +12,7 @@
 //! }
 //! ```
 
-use super::{Reduction, reads_in_lanes, set_register, spatial_iters};
+use super::{Reduction, reads_in_lanes, set_register};
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::{
     Initial, MASKED, Positions, extent_of, lane_loop, last_axis_var, name_of, over_spatial, serial,
@@ -22,7 +22,7 @@ use crate::lower::vector::{Motion, lanes, motion};
 use tcc_ir::VarId;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Block, LoopKind, Stmt, Store, Update};
-use tcc_ir::scalar::{Expr, Subscript};
+use tcc_ir::scalar::Expr;
 
 /// Longer rows are folded one by one: that is little then, and fewer places are read side by side.
 const LONGEST: i64 = 512;
@@ -153,18 +153,12 @@ impl Reduction {
         let (e, l) = (b.kernel.fresh_var("e"), b.kernel.fresh_var("l"));
         let mut at = at.clone();
         at.insert(u, first + l.into());
-        let mut iters = spatial_iters(body, &at, &self.spatial);
-        iters.push((e, l.into()));
         let update = match self.initial {
             Initial::Unit => Update::Set,
             Initial::Existing => Update::Reduce(self.reducer),
         };
-        let subscripts: Vec<Subscript> = body.subscripts.clone();
-        let value = Expr::read(sum, dtype, vec![e.into()]);
-        let store = Store { buffer: body.buffer, subscripts, update, value, drop: false };
-        let (guard, init, lets) = (None, None, vec![]);
-        let block = Block { name: body.name.clone(), iters, guard, init, lets, store };
-        out.push(lane_loop(l, count, LoopKind::Vectorize, vec![Stmt::Block(block)]));
+        let store = self.write_back(b, body, &at, (sum, &[(e, l.into())]), update);
+        out.push(lane_loop(l, count, LoopKind::Vectorize, vec![store]));
         out
     }
 }
