@@ -15,6 +15,28 @@ fn values(n: usize, seed: usize) -> Vec<f32> {
     (0..n).map(|k| ((k * 31 + k / 7 + seed * 13) % 9) as f32 - 4.0).collect()
 }
 
+/// The results of a program at `f32` or `f64`, called with small numbers of these shapes.
+fn results(text: &str, dtype: &str, arguments: &[(&[f32], &[usize])]) -> Vec<Vec<f64>> {
+    let f = tcc::compile(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+    let wide: Vec<Vec<f64>> =
+        arguments.iter().map(|(x, _)| x.iter().map(|v| f64::from(*v)).collect()).collect();
+    let single = dtype == "f32";
+    let views: Vec<TensorView<'_>> = arguments
+        .iter()
+        .zip(&wide)
+        .map(|((x, shape), wide)| match single {
+            true => TensorView::from_slice(x, shape).unwrap(),
+            false => TensorView::from_slice(wide, shape).unwrap(),
+        })
+        .collect();
+    let got = f.run(&views).unwrap();
+    let elements = |t: &tcc::Tensor| match single {
+        true => t.as_slice::<f32>().unwrap().iter().map(|v| f64::from(*v)).collect(),
+        false => t.as_slice::<f64>().unwrap().to_vec(),
+    };
+    got.iter().map(elements).collect()
+}
+
 /// `sum A * B` over the letters that the target lacks, by definition.
 fn by_definition(
     (target, a, b): (&str, &str, &str),
@@ -218,23 +240,14 @@ fn rows_of_every_length_are_reduced() {
                     M[i] max= X[i,j]
                 }}"
             );
-            let f = tcc::compile(&text).unwrap();
             // The largest element is the last one of each row.
             let x: Vec<f32> = (0..3 * n).map(|k| ((k * 5) % 11) as f32 + (k % n) as f32).collect();
-            let wide: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
-            let view = match dtype {
-                "f32" => TensorView::from_slice(&x, &[3, n]).unwrap(),
-                _ => TensorView::from_slice(&wide, &[3, n]).unwrap(),
-            };
-            let got = f.run(&[view]).unwrap();
-            let element = |t: usize, i: usize| match dtype {
-                "f32" => f64::from(got[t].as_slice::<f32>().unwrap()[i]),
-                _ => got[t].as_slice::<f64>().unwrap()[i],
-            };
-            for (i, row) in wide.chunks(n).enumerate() {
-                assert_eq!(element(0, i), row.iter().sum::<f64>(), "{dtype} {n} {i}");
-                let most = row.iter().copied().fold(f64::MIN, f64::max);
-                assert_eq!(element(1, i), most, "{dtype} {n} {i}");
+            let got = results(&text, dtype, &[(&x, &[3, n])]);
+            for (i, row) in x.chunks(n).enumerate() {
+                let sum: f64 = row.iter().copied().map(f64::from).sum();
+                assert_eq!(got[0][i], sum, "{dtype} {n} {i}");
+                let most = row.iter().copied().fold(f32::MIN, f32::max);
+                assert_eq!(got[1][i], f64::from(most), "{dtype} {n} {i}");
             }
         }
     }
@@ -246,33 +259,26 @@ fn elements_with_gaps_are_read() {
     for (step, n) in (2..=5usize).flat_map(|s| (1..=40).map(move |n| (s, n))) {
         let len = step * n - step / 2;
         let x: Vec<f32> = values(len, step).iter().map(|v| v + 10.0).collect();
-        let at = |k: isize| usize::try_from(k).ok().and_then(|k| x.get(k)).copied().unwrap_or(0.5);
-        let wide: Vec<f64> = x.iter().map(|v| f64::from(*v)).collect();
+        let at = |k: isize| {
+            let x = usize::try_from(k).ok().and_then(|k| x.get(k));
+            f64::from(x.copied().unwrap_or(0.5))
+        };
         for dtype in ["f32", "f64"] {
-            let f = tcc::compile(&format!(
+            let text = format!(
                 "fn f(X: {dtype}[{len}]) -> (Y: {dtype}[{n}], Z: {dtype}[{n}], S: {dtype}) {{
                     Y[i] = X[{step}*i]
                     Z[i] = X[{step}*i - 3]?0.5 * X[i + 1]?0.5
                     S = sum[i](X[{step}*i] * Y[i])
                 }}"
-            ))
-            .unwrap();
-            let view = match dtype {
-                "f32" => TensorView::from_slice(&x, &[len]).unwrap(),
-                _ => TensorView::from_slice(&wide, &[len]).unwrap(),
-            };
-            let got = f.run(&[view]).unwrap();
-            let elements = |t: usize| match dtype {
-                "f32" => got[t].as_slice::<f32>().unwrap().to_vec(),
-                _ => got[t].as_slice::<f64>().unwrap().iter().map(|v| *v as f32).collect(),
-            };
-            let want = |f: &dyn Fn(isize) -> f32| (0..n as isize).map(f).collect::<Vec<f32>>();
+            );
+            let got = results(&text, dtype, &[(&x, &[len])]);
+            let want = |f: &dyn Fn(isize) -> f64| (0..n as isize).map(f).collect::<Vec<f64>>();
             let apart = |i: isize| at(step as isize * i);
-            assert_eq!(elements(0), want(&apart), "{dtype} {step} {n}");
+            assert_eq!(got[0], want(&apart), "{dtype} {step} {n}");
             let shifted = |i: isize| at(step as isize * i - 3) * at(i + 1);
-            assert_eq!(elements(1), want(&shifted), "{dtype} {step} {n}");
-            let sum: f32 = want(&|i| apart(i) * apart(i)).iter().sum();
-            assert_eq!(elements(2), [sum], "{dtype} {step} {n}");
+            assert_eq!(got[1], want(&shifted), "{dtype} {step} {n}");
+            let sum: f64 = want(&|i| apart(i) * apart(i)).iter().sum();
+            assert_eq!(got[2], [sum], "{dtype} {step} {n}");
         }
     }
 }
@@ -284,38 +290,24 @@ fn short_rows_are_reduced_side_by_side() {
     for (rows, n) in [(1, 16), (7, 64), (8, 16), (16, 17), (17, 31), (24, 64), (31, 100), (40, 129)]
     {
         for dtype in ["f32", "f64"] {
-            let f = tcc::compile(&format!(
+            let text = format!(
                 "fn f(X: {dtype}[2,{rows},{n}], C: {dtype}[{rows}], W: {dtype}[{n}])
                     -> (S: {dtype}[2,{rows}], M: {dtype}[2,{rows}]) {{
                     S[b,i] = sum[j]((X[b,i,j] - C[i]) * W[j])
                     M[b,i] max= X[b,i,j]
                 }}"
-            ))
-            .unwrap();
-            let shapes: [&[usize]; 3] = [&[2, rows, n], &[rows], &[n]];
-            let data: Vec<Vec<f32>> =
-                shapes.iter().zip(1..).map(|(s, k)| values(s.iter().product(), k)).collect();
-            let wide: Vec<Vec<f64>> =
-                data.iter().map(|d| d.iter().map(|v| f64::from(*v)).collect()).collect();
-            let views: Vec<TensorView<'_>> = (0..3)
-                .map(|k| match dtype {
-                    "f32" => TensorView::from_slice(&data[k], shapes[k]).unwrap(),
-                    _ => TensorView::from_slice(&wide[k], shapes[k]).unwrap(),
-                })
-                .collect();
-            let got = f.run(&views).unwrap();
-            let elements = |t: usize| match dtype {
-                "f32" => got[t].as_slice::<f32>().unwrap().iter().map(|v| f64::from(*v)).collect(),
-                _ => got[t].as_slice::<f64>().unwrap().to_vec(),
+            );
+            let (x, c, w) = (values(2 * rows * n, 1), values(rows, 2), values(n, 3));
+            let arguments: [(&[f32], &[usize]); 3] =
+                [(&x, &[2, rows, n]), (&c, &[rows]), (&w, &[n])];
+            let got = results(&text, dtype, &arguments);
+            let each = |f: &dyn Fn(usize, &[f32]) -> f32| -> Vec<f64> {
+                x.chunks(n).enumerate().map(|(k, row)| f64::from(f(k % rows, row))).collect()
             };
-            let each = |f: &dyn Fn(usize, &[f64]) -> f64| -> Vec<f64> {
-                wide[0].chunks(n).enumerate().map(|(k, row)| f(k % rows, row)).collect()
-            };
-            let sums =
-                each(&|i, row| row.iter().zip(&wide[2]).map(|(x, w)| (x - wide[1][i]) * w).sum());
-            assert_eq!(elements(0), sums, "{dtype} {rows} {n}");
-            let most = each(&|_, row| row.iter().copied().fold(f64::MIN, f64::max));
-            assert_eq!(elements(1), most, "{dtype} {rows} {n}");
+            let sums = each(&|i, row| row.iter().zip(&w).map(|(x, w)| (x - c[i]) * w).sum());
+            assert_eq!(got[0], sums, "{dtype} {rows} {n}");
+            let most = each(&|_, row| row.iter().copied().fold(f32::MIN, f32::max));
+            assert_eq!(got[1], most, "{dtype} {rows} {n}");
         }
     }
 }

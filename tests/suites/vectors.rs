@@ -15,17 +15,21 @@ fn vector_instructions(listing: &str) -> Vec<&str> {
     listing.lines().filter_map(|l| l.split_once("  v").map(|_| l)).filter(names).collect()
 }
 
+/// The instructions of the whole vectors, before single elements.
+fn body(listing: &str) -> Vec<&str> {
+    vector_instructions(listing)
+        .into_iter()
+        .map(|l| l.trim_start().split_once("  ").map_or("", |(_, i)| i))
+        .take_while(|i| !i.contains("xmm"))
+        .collect()
+}
+
 /// `2*x + y` over 40 elements: one vector of 32 as two registers, then 8 lanes of half a register.
 /// The products and sums are as written, the literal comes from the constants behind the code.
 #[test]
 fn a_small_kernel_in_instructions() {
     let f = lower("fn f(X: f32[40], Y: f32[40]) -> (Z: f32[40]) { Z[i] = X[i] * 2 + Y[i] }");
     let listing = f.text(Stage::Asm).unwrap();
-    let found: Vec<String> = vector_instructions(&listing)
-        .into_iter()
-        .map(|l| l.trim_start().split_once("  ").map_or("", |(_, i)| i).to_owned())
-        .take_while(|i| !i.contains("xmm"))
-        .collect();
     let expected = [
         "vmovups zmm0,[rbx]",
         "vmulps zmm0,zmm0,[r15]{1to16}",
@@ -40,7 +44,7 @@ fn a_small_kernel_in_instructions() {
         "vaddps ymm0,ymm0,[rsi+80h]",
         "vmovups [rdi+80h],ymm0",
     ];
-    assert_eq!(found, expected, "{listing}");
+    assert_eq!(body(&listing), expected, "{listing}");
 }
 
 /// Every third element: the vectors that hold sixteen of them, joined by permutations. The last one
@@ -49,11 +53,6 @@ fn a_small_kernel_in_instructions() {
 fn lanes_with_gaps_in_instructions() {
     let f = lower("fn f(X: f32[46]) -> (Y: f32[16]) { Y[i] = X[3*i] }");
     let listing = f.text(Stage::Asm).unwrap();
-    let found: Vec<&str> = vector_instructions(&listing)
-        .into_iter()
-        .map(|l| l.trim_start().split_once("  ").map_or("", |(_, i)| i))
-        .take_while(|i| !i.contains("xmm"))
-        .collect();
     let expected = [
         "vmovups zmm0,[rbx]",
         "vmovups zmm1,[r15]",
@@ -63,7 +62,7 @@ fn lanes_with_gaps_in_instructions() {
         "vpermt2ps zmm0,zmm2,zmm1",
         "vmovups [rsi],zmm0",
     ];
-    assert_eq!(found, expected, "{listing}");
+    assert_eq!(body(&listing), expected, "{listing}");
     assert!(listing.contains("mov rcx,3FFFh"), "{listing}");
 }
 
