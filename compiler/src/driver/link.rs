@@ -13,7 +13,7 @@ use tcc_ir::graph::{Function, FunctionNames, Role, sizes};
 use tcc_ir::int::{IntExpr, SymbolNames, display};
 use tcc_ir::kernel::{self, Kernel, Scope, Scratch, Stmt};
 use tcc_ir::program::{Guard, Program, ProgramNames};
-use tcc_ir::scalar::{Expr, Func};
+use tcc_ir::scalar::{Comparison, Expr, Func};
 use tcc_ir::target::Target;
 use tcc_ir::{SizeId, TensorId};
 use tcc_passes::memory_plan::Temporary;
@@ -105,8 +105,37 @@ fn nest(kernel: &Kernel, nest: &kernel::ParallelNest<'_>, target: &Target) -> Pa
         factor,
         sizes: extents.iter().map(size).collect(),
     };
-    let work = cost::time(kernel, &kernel.body, target).into_iter().map(term);
-    ParallelNest { iterations: size(&nest.iterations()), work: Estimate(work.collect()) }
+    let mut work: Vec<EstimateTerm> =
+        cost::time(kernel, &kernel.body, target).into_iter().map(term).collect();
+    let conditions: Vec<SizeExpr> = conditions(kernel).iter().map(size).collect();
+    work.iter_mut().for_each(|t| t.sizes.extend(conditions.iter().cloned()));
+    ParallelNest { iterations: size(&nest.iterations()), work: Estimate(work) }
+}
+
+/// Numbers that are 1 where the kernel does something at these sizes; if it does not, one is 0.
+fn conditions(kernel: &Kernel) -> Vec<IntExpr> {
+    let one = IntExpr::constant(1);
+    let mut out = Vec::new();
+    let mut body = kernel.body.as_slice();
+    while let [Stmt::If { condition, then, otherwise }] = body
+        && otherwise.is_empty()
+    {
+        let (compared, holds) = match condition {
+            Expr::Apply(Func::Not, negated) => (negated.first(), false),
+            other => (Some(other), true),
+        };
+        if let Some(Expr::Compare(op, a, b)) = compared
+            && *op != Comparison::Ne
+            && kernel::is_fixed(condition)
+        {
+            let values = op.as_nonneg(a, b).into_iter();
+            let all = values.fold(one.clone(), |all, e| all.minimum(&(e + one.clone())));
+            let all = all.maximum(&IntExpr::default());
+            out.push(if holds { all } else { one.clone() - all });
+        }
+        body = then;
+    }
+    out
 }
 
 /// The conditions on strides without which the kernel does nothing.

@@ -103,6 +103,9 @@ impl Counting<'_> {
 
     fn part(&mut self, part: &Part<'_>, around: &Around) {
         let times = self.times(part, around);
+        if times == 0.0 {
+            return;
+        }
         let over_loops = |i: &IntExpr| match part {
             Part::Condition(_) | Part::Call(_) | Part::View(_) => around.resolve(i),
             Part::Block(b) => {
@@ -170,7 +173,7 @@ impl Counting<'_> {
                 share *= f64::from(u8::from(holds(&around.at_middle(&difference))));
                 continue;
             };
-            let difference = around.at_middle_but(&difference, l.var);
+            let difference = around.on_average(&difference, Some(l.var));
             let count = (self.extent(&l.extent) as i64).min(COUNTED);
             let at = |k: i64| difference.with_var(l.var, &(&l.lo + &IntExpr::constant(k)));
             let held = (0..count).filter(|k| holds(&at(*k))).count();
@@ -225,6 +228,7 @@ fn work(e: &Expr) -> f64 {
         if let Expr::Apply(f, _) = e {
             n += match f {
                 Func::Select | Func::Neg | Func::Re | Func::Im | Func::Complex => 0.0,
+                Func::And | Func::Or | Func::Not => 0.0,
                 Func::Fma => 2.0,
                 _ => 1.0,
             };

@@ -4,9 +4,11 @@
 //! estimate is rather too small than too large.
 
 use super::walk::{Loop, Part, walk};
+use tcc_ir::VarId;
 use tcc_ir::int::IntExpr;
 use tcc_ir::intrinsic::at_call;
-use tcc_ir::kernel::{Block, Kernel, LoopKind, Scope, Stmt, Update, regions};
+use tcc_ir::kernel::regions::{self, Access};
+use tcc_ir::kernel::{Block, Kernel, LoopKind, Scope, Stmt, Update};
 use tcc_ir::scalar::{Expr, Func};
 use tcc_ir::target::Target;
 
@@ -38,7 +40,15 @@ fn time_of(kernel: &Kernel, body: &[Stmt], target: &Target, lanes: bool) -> Time
     walk(body, false, &mut |part, around| match part {
         Part::Block(b) => {
             let lanes = lanes || around.loops.iter().any(|l| l.kind == LoopKind::Vectorize);
-            add(&mut sum, once(kernel, b, lanes, target), &around.loops);
+            add(&mut sum, operations(b, lanes, target), &around.loops);
+            for a in regions::reads(b).iter().chain([&regions::write(b)]) {
+                let Some(x) = kernel.buffers.get(a.buffer) else { continue };
+                if !matches!(x.scope, Scope::Register | Scope::Let) {
+                    let loops = around.loops.iter().filter(|l| !is_shared(b, a, l));
+                    let nanoseconds = x.dtype.size() as f64 / BYTES;
+                    add_extents(&mut sum, nanoseconds, loops.map(|l| l.extent.clone()));
+                }
+            }
         }
         Part::Call(c) => {
             let meaning = &c.intrinsic.kernel;
@@ -74,23 +84,24 @@ fn add_extents(sum: &mut Time, mut factor: f64, all: impl Iterator<Item = IntExp
     }
 }
 
-/// Nanoseconds of one execution.
-fn once(kernel: &Kernel, b: &Block, lanes: bool, target: &Target) -> f64 {
+/// True if the iterations of a loop that becomes straight code use an element together.
+fn is_shared(b: &Block, a: &Access<'_>, l: &Loop) -> bool {
+    let moving: Vec<VarId> =
+        b.iters.iter().filter(|(_, e)| e.mentions(l.var)).map(|(v, _)| *v).collect();
+    matches!(l.kind, LoopKind::Unroll | LoopKind::Vectorize)
+        && !a.subscripts.iter().any(|s| moving.iter().any(|v| s.mentions(*v)))
+}
+
+/// Nanoseconds of the operations of one execution.
+fn operations(b: &Block, lanes: bool, target: &Target) -> f64 {
     let operations = b.exprs().into_iter().map(|e| weight(e, EXPANDED)).sum::<f64>()
         + f64::from(u8::from(b.store.update != Update::Set));
-    let memory: f64 = regions::reads(b)
-        .iter()
-        .chain([&regions::write(b)])
-        .filter_map(|a| kernel.buffers.get(a.buffer))
-        .filter(|x| !matches!(x.scope, Scope::Register | Scope::Let))
-        .map(|x| x.dtype.size() as f64 / BYTES)
-        .sum();
     if lanes {
         let size = b.store.value.dtype().size() as f64;
         let rate = LANE_OPERATIONS * f64::from(target.vector_bytes) * 4.0 / size;
-        return operations / rate + memory;
+        return operations / rate;
     }
-    BLOCK + operations * SCALAR_OPERATION + memory
+    BLOCK + operations * SCALAR_OPERATION
 }
 
 /// Operations of one evaluation, in additions; a transcendental function is `expanded` of them.

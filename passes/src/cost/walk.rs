@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use tcc_ir::VarId;
-use tcc_ir::int::{IntExpr, Symbol};
+use tcc_ir::int::{Atom, IntExpr, Monomial, Symbol};
 use tcc_ir::kernel::{Block, IntrinsicCall, LoopKind, Stmt, View};
 use tcc_ir::scalar::{Expr, Func};
 
@@ -58,10 +58,55 @@ impl Around {
         e.mentions(var) || self.loops.iter().any(|l| e.mentions(l.var) && self.moves(&l.from, var))
     }
 
-    /// The expression over sizes and one loop variable.
-    pub(super) fn at_middle_but(&self, e: &IntExpr, kept: VarId) -> IntExpr {
-        self.resolve(e).substitute(&|s| match s {
-            Symbol::Var(v) if v != kept => self.middles.get(&v).cloned(),
+    /// An expression over sizes and one loop variable, if one is kept: that at the middle of the
+    /// other loops, but where it is what is left for a block, `min(X - c*v, c)` in the iterations
+    /// of `v`, the average of all blocks.
+    pub(super) fn on_average(&self, e: &IntExpr, kept: Option<VarId>) -> IntExpr {
+        let lone = |(m, c): &(Monomial, i64)| match m.0.as_slice() {
+            [Atom::Min(p)] if *c == 1 => Some((IntExpr::term(m.clone(), 1), (*p).clone())),
+            _ => None,
+        };
+        if let Some((minimum, sides)) = e.terms().iter().find_map(lone) {
+            let rest = e - &minimum;
+            let still = rest.substitute(&|s| matches!(s, Symbol::Var(_)).then(IntExpr::default));
+            let moving = &rest - &still;
+            let [a, b] = &*sides;
+            return self.least(&(a + &moving), &(b + &moving), kept) + still;
+        }
+        let mut sum = IntExpr::default();
+        for (m, c) in e.terms() {
+            let factors = m.0.iter().map(|atom| match atom {
+                Atom::Div(p) => self.on_average(&p[0], kept).div(&self.at_middle_but(&p[1], kept)),
+                Atom::Max(p) => self.on_average(&p[0], kept).maximum(&self.on_average(&p[1], kept)),
+                other => {
+                    let atom = Monomial(std::slice::from_ref(other).into());
+                    self.at_middle_but(&IntExpr::term(atom, 1), kept)
+                }
+            });
+            sum = sum + factors.fold(IntExpr::constant(*c), |product, f| product * f);
+        }
+        sum
+    }
+
+    /// The average of a minimum.
+    fn least(&self, a: &IntExpr, b: &IntExpr, kept: Option<VarId>) -> IntExpr {
+        for (size, left) in [(a, b), (b, a)] {
+            let Some(n) = size.as_constant() else { continue };
+            for l in self.loops.iter().filter(|l| kept != Some(l.var)) {
+                let Some((step, all)) = left.linear_in(l.var) else { continue };
+                if step.as_constant() == Some(-n) && l.from.as_constant() == Some(0) {
+                    let blocks = l.extent.maximum(&IntExpr::constant(1));
+                    return self.on_average(&all, kept).div(&blocks).minimum(size);
+                }
+            }
+        }
+        self.on_average(a, kept).minimum(&self.on_average(b, kept))
+    }
+
+    /// An expression over loops, over sizes and the loop variable that is kept.
+    fn at_middle_but(&self, e: &IntExpr, kept: Option<VarId>) -> IntExpr {
+        e.substitute(&|s| match s {
+            Symbol::Var(v) if kept != Some(v) => self.middles.get(&v).cloned(),
             _ => None,
         })
     }
@@ -87,9 +132,14 @@ fn is_contiguous(e: &Expr) -> bool {
     e.operands(Func::And).into_iter().all(|e| matches!(e, Expr::Contiguous(_)))
 }
 
-/// True if a condition compares loop variables and sizes.
-fn is_of_integers(e: &Expr) -> bool {
-    e.operands(Func::And).into_iter().all(|e| matches!(e, Expr::Compare(..)))
+/// What a condition on loop variables and sizes compares, and whether that must hold.
+fn of_integers(e: &Expr) -> Option<(&Expr, bool)> {
+    let (e, holds) = match e {
+        Expr::Apply(Func::Not, args) => (args.first()?, false),
+        e => (e, true),
+    };
+    let compares = e.operands(Func::And).into_iter().all(|e| matches!(e, Expr::Compare(..)));
+    compares.then_some((e, holds))
 }
 
 /// Calls `visit` for every block, condition and call. With `assume` only the branches are walked
@@ -123,10 +173,11 @@ impl<'k> Walk<'_, 'k> {
         for s in body {
             match s {
                 Stmt::For(f) => {
+                    let extent = self.around.resolve(&(&f.hi - &f.lo));
+                    let extent = self.around.on_average(&extent, None);
                     let (lo, hi) = (self.around.at_middle(&f.lo), self.around.at_middle(&f.hi));
-                    let middle = (lo.clone() + hi.clone()).div(&IntExpr::constant(2));
+                    let middle = (lo.clone() + hi).div(&IntExpr::constant(2));
                     self.around.middles.insert(f.var, middle);
-                    let extent = hi - lo.clone();
                     let (from, kind) = (self.around.resolve(&f.lo), f.kind);
                     self.around.loops.push(Loop { var: f.var, lo, from, extent, kind });
                     self.body(&f.body);
@@ -135,9 +186,11 @@ impl<'k> Walk<'_, 'k> {
                 Stmt::Repeat(r) => self.body(&r.body),
                 Stmt::If { condition, then, otherwise } => {
                     (self.visit)(Part::Condition(condition), &self.around);
-                    if self.assume && is_of_integers(condition) {
-                        for (body, holds) in [(then, true), (otherwise, false)] {
-                            self.around.conditions.push((condition.clone(), holds));
+                    if self.assume
+                        && let Some((compared, as_is)) = of_integers(condition)
+                    {
+                        for (body, holds) in [(then, as_is), (otherwise, !as_is)] {
+                            self.around.conditions.push((compared.clone(), holds));
                             self.body(body);
                             self.around.conditions.pop();
                         }
