@@ -17,7 +17,7 @@ fn values(n: usize, seed: usize) -> Vec<f32> {
 
 /// The results of a program at `f32` or `f64`, called with small numbers of these shapes.
 fn results(text: &str, dtype: &str, arguments: &[(&[f32], &[usize])]) -> Vec<Vec<f64>> {
-    let f = tcc::compile(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+    let f = compile(text);
     let wide: Vec<Vec<f64>> =
         arguments.iter().map(|(x, _)| x.iter().map(|v| f64::from(*v)).collect()).collect();
     let single = dtype == "f32";
@@ -53,62 +53,78 @@ fn by_definition(
         }
     });
     let mut out = vec![0.0; target.chars().map(size).product()];
-    let mut at = vec![0; letters.len()];
-    let total: usize = letters.iter().map(|c| size(*c)).product();
-    for n in 0..total {
-        let mut rest = n;
-        for (k, c) in letters.iter().enumerate().rev() {
-            at[k] = rest % size(*c);
-            rest /= size(*c);
+    // How far a step along a letter's axis goes in a tensor.
+    let step = |axes: &str, c: char| {
+        let behind = |k: usize| axes.chars().skip(k + 1).map(size).product::<usize>();
+        axes.chars().position(|x| x == c).map_or(0, behind)
+    };
+    let steps: Vec<(usize, [usize; 3])> =
+        letters.iter().map(|c| (size(*c), [target, a, b].map(|axes| step(axes, *c)))).collect();
+    for n in 0..steps.iter().map(|(size, _)| size).product() {
+        let (mut rest, mut at) = (n, [0; 3]);
+        for (size, steps) in steps.iter().rev() {
+            let k = rest % size;
+            rest /= size;
+            at = [0, 1, 2].map(|t| at[t] + k * steps[t]);
         }
-        let place = |axes: &str| {
-            axes.chars().fold(0, |p, c| {
-                let k = letters.iter().position(|l| *l == c).unwrap();
-                p * size(c) + at[k]
-            })
-        };
-        out[place(target)] += x[place(a)] * y[place(b)];
+        let [target, a, b] = at;
+        out[target] += x[a] * y[b];
     }
     out
 }
 
-/// Compiles and runs `target = a * b` at fixed sizes, and at the same sizes by name.
-fn check(equation: &str, sizes: &str) {
-    let parts: Vec<&str> = equation.split('-').collect();
-    let [target, a, b] = parts[..] else { panic!("{equation} has three parts") };
-    let size = |c: char| {
-        let entry = sizes.split(' ').find(|s| s.starts_with(c)).unwrap();
-        entry[1..].parse::<usize>().unwrap()
-    };
-    let shape = |axes: &str| axes.chars().map(size).collect::<Vec<usize>>();
-    let (x, y) = (values(shape(a).iter().product(), 1), values(shape(b).iter().product(), 2));
-    let want = by_definition((target, a, b), &size, (&x, &y));
-    for symbolic in [false, true] {
-        let list = |axes: &str, brackets: &dyn Fn(char) -> String| {
-            axes.chars().map(brackets).collect::<Vec<_>>().join(",")
+/// `target = a * b`, in letters: each axis by its own.
+struct Equation<'e> {
+    target: &'e str,
+    a: &'e str,
+    b: &'e str,
+}
+
+impl<'e> Equation<'e> {
+    fn new(equation: &'e str) -> Equation<'e> {
+        let parts: Vec<&str> = equation.split('-').collect();
+        let [target, a, b] = parts[..] else { panic!("{equation} has three parts") };
+        Equation { target, a, b }
+    }
+
+    /// The program, with an extent for each axis.
+    fn text(&self, extent: &dyn Fn(char) -> String) -> String {
+        let list = |axes: &str, item: &dyn Fn(char) -> String| {
+            axes.chars().map(item).collect::<Vec<_>>().join(",")
         };
-        let extent = |c: char| match symbolic {
-            true => c.to_ascii_uppercase().to_string(),
-            false => size(c).to_string(),
-        };
+        let Equation { target, a, b } = *self;
         let mut text = String::new();
         write!(
             text,
             "fn f(P: f32[{}], Q: f32[{}]) -> (R: f32[{}]) {{ R[{}] = P[{}] * Q[{}] }}",
-            list(a, &extent),
-            list(b, &extent),
-            list(target, &extent),
+            list(a, extent),
+            list(b, extent),
+            list(target, extent),
             list(target, &|c| c.to_string()),
             list(a, &|c| c.to_string()),
             list(b, &|c| c.to_string()),
         )
         .unwrap();
-        let f = tcc::compile(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        text
+    }
+
+    /// The program with names for its extents.
+    fn named(&self) -> String {
+        self.text(&|c| c.to_ascii_uppercase().to_string())
+    }
+
+    /// Calls compiled programs with operands of these sizes, `m3 n4 k5`.
+    fn call(&self, programs: &[(&str, &tcc::Executable)], sizes: &str) {
+        let Equation { target, a, b } = *self;
+        let size = |c| size_of(sizes, c);
+        let shape = |axes: &str| axes.chars().map(size).collect::<Vec<usize>>();
+        let (x, y) = (values(shape(a).iter().product(), 1), values(shape(b).iter().product(), 2));
+        let want = by_definition((target, a, b), &size, (&x, &y));
         let views = [
             TensorView::from_slice(&x, &shape(a)).unwrap(),
             TensorView::from_slice(&y, &shape(b)).unwrap(),
         ];
-        for threads in [1, 3] {
+        for ((text, f), threads) in programs.iter().flat_map(|p| [(p, 1), (p, 3)]) {
             let options = CallOptions {
                 threads: std::num::NonZeroUsize::new(threads),
                 ..CallOptions::default()
@@ -117,10 +133,30 @@ fn check(equation: &str, sizes: &str) {
             let got = got[0].as_slice::<f32>().unwrap();
             let wrong = got.iter().zip(&want).position(|(g, w)| g != w);
             let what = wrong.map(|k| (k, got[k], want[k]));
-            assert_eq!(what, None, "{text}, {threads} threads: element, got, expected");
+            let place = format!("{text}, {sizes}, {threads} threads");
+            assert_eq!(what, None, "{place}: element, got, expected");
             assert_eq!(got.len(), want.len());
         }
     }
+}
+
+/// A size in a list `m3 n4 k5`.
+fn size_of(sizes: &str, c: char) -> usize {
+    let entry = sizes.split(' ').find(|s| s.starts_with(c)).unwrap();
+    entry[1..].parse::<usize>().unwrap()
+}
+
+/// Compiles and runs `target = a * b` at fixed sizes, and at the same sizes by name.
+fn check(equation: &str, sizes: &str) {
+    let equation = Equation::new(equation);
+    let texts = [equation.text(&|c| size_of(sizes, c).to_string()), equation.named()];
+    let functions = texts.each_ref().map(|text| compile(text));
+    let programs: Vec<_> = texts.iter().map(String::as_str).zip(&functions).collect();
+    equation.call(&programs, sizes);
+}
+
+fn compile(text: &str) -> tcc::Executable {
+    tcc::compile(text).unwrap_or_else(|e| panic!("{text}: {e}"))
 }
 
 #[test]
@@ -133,6 +169,121 @@ fn matrices_with_edges_on_every_side() {
         check("mn-mk-nk", &sizes);
         check("mn-km-kn", &sizes);
         check("nm-km-nk", &sizes);
+    }
+}
+
+/// One program at sizes on both sides of where its blocks end and of where it goes another way:
+/// few rows, a copy that is cut, threads' parts.
+#[test]
+fn sizes_that_are_known_at_the_call() {
+    let sizes = [
+        "m0 n5 k3",
+        "m1 n1 k0",
+        "m1 n513 k33",
+        "m3 n64 k32",
+        "m4 n63 k257",
+        "m48 n65 k31",
+        "m49 n31 k1",
+        "m50 n33 k256",
+        "m61 n512 k255",
+        "m336 n32 k40",
+        "m337 n3 k5",
+        "m350 n520 k260",
+    ];
+    for equation in ["mn-mk-kn", "mn-mk-nk", "mn-km-kn", "nm-km-nk"] {
+        let equation = Equation::new(equation);
+        let text = equation.named();
+        // Weights of known shape, and rows that are not.
+        let rows = equation.text(&|c| match c {
+            'm' => "M".to_owned(),
+            'n' => "520".to_owned(),
+            _ => "260".to_owned(),
+        });
+        let (named, known) = (compile(&text), compile(&rows));
+        for sizes in sizes {
+            equation.call(&[(&text, &named)], sizes);
+        }
+        for sizes in ["m1 n520 k260", "m48 n520 k260", "m49 n520 k260", "m340 n520 k260"] {
+            equation.call(&[(&text, &named), (&rows, &known)], sizes);
+        }
+    }
+    let batches = Equation::new("bmn-bmk-kn");
+    let text = batches.named();
+    let f = compile(&text);
+    for sizes in ["b0 m5 n40 k40", "b1 m60 n40 k40", "b3 m17 n33 k300", "b9 m50 n5 k16"] {
+        batches.call(&[(&text, &f)], sizes);
+    }
+}
+
+/// Images of unknown size: rows of planes, channels in blocks.
+#[test]
+fn convolutions_of_sizes_known_at_the_call() {
+    for stride in [1usize, 2] {
+        let f = compile(&format!(
+            "fn f(X: f32[2,C,{stride}*H,{stride}*H], W: f32[O,C,3,3]) -> (Y: f32[2,O,H,H]) {{
+                Y[n,o,y,x] = X[n,c,{stride}*y+r-1,{stride}*x+s-1]?0 * W[o,c,r,s]
+            }}"
+        ));
+        for (c, h, o) in
+            [(1, 1, 1), (3, 2, 5), (14, 17, 13), (15, 33, 12), (29, 16, 25), (2, 65, 1), (0, 4, 3)]
+        {
+            let side = stride * h;
+            let (x, w) = (values(2 * c * side * side, 1), values(o * c * 9, 2));
+            let views = [
+                TensorView::from_slice(&x, &[2, c, side, side]).unwrap(),
+                TensorView::from_slice(&w, &[o, c, 3, 3]).unwrap(),
+            ];
+            let got = f.run(&views).unwrap();
+            let got = got[0].as_slice::<f32>().unwrap();
+            let pixel = |n: usize, c_: usize, y: usize, x_: usize| {
+                let inside = (1..=side).contains(&y) && (1..=side).contains(&x_);
+                if inside { x[((n * c + c_) * side + y - 1) * side + x_ - 1] } else { 0.0 }
+            };
+            for (k, got) in got.iter().enumerate() {
+                let (n, oc, i, j) = (k / h / h / o, k / h / h % o, k / h % h, k % h);
+                let terms = (0..c * 9).map(|t| {
+                    let (ci, r, s) = (t / 9, t / 3 % 3, t % 3);
+                    pixel(n, ci, stride * i + r, stride * j + s) * w[oc * c * 9 + t]
+                });
+                assert_eq!(*got, terms.sum::<f32>(), "{stride}: {c} {h} {o}: {n} {oc} {i} {j}");
+            }
+        }
+    }
+}
+
+/// Rows of scores of unknown length, in blocks of an unknown number of rows.
+#[test]
+fn groups_of_sizes_known_at_the_call() {
+    let f = compile(
+        "fn f(Q: f32[B,T,D], K: f32[B,U,D], V: f32[B,U,D]) -> (Y: f32[B,T,D]) {
+            S[b,i,j] = Q[b,i,d] * K[b,j,d]
+            M[b,i] max= S[b,i,j]
+            P[b,i,j] = S[b,i,j] - M[b,i]
+            Y[b,i,d] = P[b,i,j] * V[b,j,d]
+        }",
+    );
+    for (b, t, u, d) in
+        [(1, 1, 1, 1), (2, 95, 7, 3), (1, 96, 40, 16), (3, 97, 33, 5), (1, 200, 530, 17)]
+    {
+        let (q, k, v) = (values(b * t * d, 1), values(b * u * d, 2), values(b * u * d, 3));
+        let views = [
+            TensorView::from_slice(&q, &[b, t, d]).unwrap(),
+            TensorView::from_slice(&k, &[b, u, d]).unwrap(),
+            TensorView::from_slice(&v, &[b, u, d]).unwrap(),
+        ];
+        let got = f.run(&views).unwrap();
+        let got = got[0].as_slice::<f32>().unwrap();
+        for (row, got) in got.chunks(d).enumerate() {
+            let own = &q[row * d..][..d];
+            let keys = || k[row / t * u * d..][..u * d].chunks(d);
+            let scores: Vec<f32> =
+                keys().map(|key| key.iter().zip(own).map(|(x, y)| x * y).sum()).collect();
+            let most = scores.iter().copied().fold(f32::MIN, f32::max);
+            for (e, got) in got.iter().enumerate() {
+                let terms = (0..u).map(|j| (scores[j] - most) * v[(row / t * u + j) * d + e]);
+                assert_eq!(*got, terms.sum::<f32>(), "{b} {t} {u} {d}: {row} {e}");
+            }
+        }
     }
 }
 

@@ -38,6 +38,22 @@ fn work_grows_with_sizes() {
     assert!((ratio - 2.0).abs() < 0.3, "{ratio}");
 }
 
+/// Blocks of sizes that are counted at the call: of the versions for few and many rows one is
+/// counted, and the last block of each axis as far as it goes, up to the rest of a tile.
+#[test]
+fn what_is_counted_at_the_call_is_counted_once() {
+    let text = "fn f(A: f32[M,K], B: f32[K,N]) -> (C: f32[M,N]) { C[i,j] = A[i,k] * B[k,j] }";
+    let f = Compiler::new(V4.parse().unwrap()).lower(text).unwrap();
+    for (m, k, n) in
+        [(4, 300, 64), (48, 1000, 1030), (60, 300, 640), (264, 257, 544), (1008, 1000, 1024)]
+    {
+        let flops = f.cost(&[("M", m), ("K", k), ("N", n)]).unwrap().flops();
+        // The last blocks count as averages of all; additions to earlier blocks come on top.
+        let exact = (2 * m * k * n) as f64;
+        assert!((0.95..1.05).contains(&(flops / exact)), "{m} {k} {n}: {flops}, {exact}");
+    }
+}
+
 #[test]
 fn streams_are_limited_by_the_level_that_holds_them() {
     let limit = |n: i64| predict(V4, ADD, &[("N", n)], 1)[0].limit;

@@ -180,6 +180,24 @@ fn eight_callers_share_one_executable() {
     assert!(threads.started() <= 4, "{} threads for calls on five", threads.started());
 }
 
+/// Of the kernels for few, some and many rows one has work for threads.
+#[test]
+fn kernels_that_do_nothing_wake_no_thread() {
+    let text = "fn f(A: f32[M,K], B: f32[K,N]) -> (C: f32[M,N]) { C[i,j] = A[i,k] * B[k,j] }";
+    let threads = own_threads(1);
+    let f = tcc::compile(text).unwrap().with_executor(Arc::clone(&threads) as Arc<dyn Executor>);
+    for (m, k, n) in [(40, 300, 3000), (300, 300, 300), (1000, 300, 1030), (1, 20, 20)] {
+        let (a, b) = (numbers(m * k), numbers(k * n));
+        let inputs = [
+            TensorView::from_slice(&a, &[m, k]).unwrap(),
+            TensorView::from_slice(&b, &[k, n]).unwrap(),
+        ];
+        let before = threads.shares();
+        f.run_with(&inputs, &on(2)).unwrap();
+        assert_eq!(threads.shares() - before, u64::from(m > 1), "{m} {k} {n}");
+    }
+}
+
 #[test]
 fn a_call_inside_of_shared_work_runs_on_its_thread() {
     let (f, threads) = eager_text(MATMUL);

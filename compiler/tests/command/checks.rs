@@ -208,8 +208,9 @@ fn help_targets_and_completions_go_to_stdout() {
 #[test]
 fn explain_counts_operations() {
     let s = Sandbox::with("mm.tir", MATMUL);
-    let named = s.succeeds(&["explain", "mm.tir", "--set", "M=2", "--set", "K=3", "--set", "N=4"]);
-    assert!(named.contains("flops/byte") && named.contains("48"), "{named}");
+    // A tile takes four rows: 2*4*3*5.
+    let named = s.succeeds(&["explain", "mm.tir", "--set", "M=4", "--set", "K=3", "--set", "N=5"]);
+    assert!(named.contains("flops/byte") && named.contains(" 120 "), "{named}");
     let open = s.succeeds(&["explain", "mm.tir"]);
     assert!(open.contains("cost: name the sizes (--set M=... --set K=... --set N=...)"), "{open}");
 }

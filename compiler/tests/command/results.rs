@@ -121,10 +121,11 @@ fn budgets_refuse_with_4() {
     let sizes = |n: &'static str| {
         ["run", "mm.tir", "--random", "--set", "M=600", "--set", "K=600", "--set", n, "-o", "c.npy"]
     };
-    let memory = "error[E-BUDGET]: the call needs 1440000 bytes, allowed are 1048576\n \
+    // The result, and what a thread copies: [16,257,32] elements of B and [9,12,272] of A.
+    let memory = "error[E-BUDGET]: the call needs 2083840 bytes, allowed are 1048576\n \
                   = help: raise the memory budget, or run on smaller sizes";
     let mut args = sizes("N=600").to_vec();
-    args.extend(["--max-memory", "1"]);
+    args.extend(["--max-memory", "1", "--threads", "1"]);
     s.fails(&args, 4, memory);
     let time = "error[E-BUDGET]: the call did not end within 100µs\n \
                 = help: raise the time budget, or run on smaller sizes";

@@ -25,6 +25,8 @@ pub(crate) struct KernelBuilder<'c, 'a> {
     pub(crate) locals: IndexMap<TensorId, Local>,
     /// Ends of variables before their extents: what is behind them is not looked at, or adds zero.
     pub(crate) ends: IndexMap<VarId, IntExpr>,
+    /// How many values a variable of unknown extent has at most, where that is few.
+    pub(crate) most: IndexMap<VarId, i64>,
 }
 
 /// What is in a tensor before its first equation runs.
@@ -122,6 +124,7 @@ impl<'c, 'a> KernelBuilder<'c, 'a> {
             body: Vec::new(),
             locals: IndexMap::new(),
             ends: IndexMap::new(),
+            most: IndexMap::new(),
         }
     }
 

@@ -29,6 +29,8 @@ use tcc_ir::{TensorId, VarId};
 
 /// Rows of a block where a member is a contraction.
 const ROWS: i64 = 64;
+/// The same of unknown number: a multiple of the rows of a tile.
+const ANY_ROWS: i64 = 96;
 /// Bytes of one iteration's local memory that pay.
 const LOCAL: i64 = 1 << 20;
 /// Iterations of the outer loops that are enough for all threads.
@@ -87,8 +89,7 @@ pub(super) fn groups(cx: &LowerCx<'_>) -> Vec<Group> {
             continue;
         }
         let joins = |c: &Candidate<'_>| shared_axes(std::slice::from_ref(c)) > 0;
-        let known = !is_contraction(f, d) || is_known(f, d);
-        match Candidate::of(cx, d).filter(|c| known && joins(c)) {
+        match Candidate::of(cx, d).filter(joins) {
             None => close(&mut open),
             Some(c) => {
                 open.push(c);
@@ -210,11 +211,12 @@ impl<'f> Candidate<'f> {
     /// not bear the axis, or only its quotient by the number of rows.
     fn rows_along(&self, axis: usize) -> Option<i64> {
         let v = *self.target.get(axis)?;
-        let extent = self.shape.get(axis)?.as_constant().unwrap_or(ROWS);
+        let known = self.shape.get(axis)?.as_constant();
+        let extent = known.unwrap_or(ANY_ROWS);
         let shared_by = |r: &Read| {
             let mut bearing = r.subscripts.iter().filter(|s| s.mentions(v));
             match (bearing.next(), bearing.next()) {
-                (None, _) => Some(dividing(extent, ROWS, 1)),
+                (None, _) => Some(known.map_or(ANY_ROWS, |n| dividing(n, ROWS, 1))),
                 (Some(s), None) => {
                     quotient_of(s.as_affine()?, v).map(|n| n.min(extent)).filter(|n| *n <= ROWS)
                 }
@@ -240,12 +242,6 @@ fn is_contraction(f: &Function, d: &Definition) -> bool {
         let wide = e.reads().iter().filter(|r| r.subscripts.len() + 1 >= rank).count() >= 2;
         e.reducer.is_some() && wide && rank >= 2 && !e.reduced_vars().is_empty()
     })
-}
-
-/// True if the extents of a definition's tensor are constants. Blocks of rows of unknown number
-/// would double all their code for the last one.
-fn is_known(f: &Function, d: &Definition) -> bool {
-    f.tensors.get(d.tensor).is_some_and(|x| x.shape.iter().all(|n| n.as_constant().is_some()))
 }
 
 /// Lowers a group to one kernel.
@@ -292,6 +288,10 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         let none = Ends::new();
         let stmts = if whole.clone() * size.clone() == extent {
             members(&mut b, g, &definitions, &at, Some((&lo, &size, rows)), &ends)
+        } else if extent.as_constant().is_none() {
+            // The last block has the code of the others.
+            let here = size.minimum(&(&extent - &lo));
+            members(&mut b, g, &definitions, &at, Some((&lo, &here, rows)), &ends)
         } else {
             let main = members(&mut b, g, &definitions, &at, Some((&lo, &size, rows)), &ends);
             let rest = &extent - &(whole.clone() * size);
@@ -469,6 +469,7 @@ fn take_block(
     (lo, count, rows): Taken<'_>,
 ) {
     let Some((v, _)) = body.vars.get(place).cloned() else { return };
+    let most = rows;
     // All rows of a block have the same quotient by their number.
     let number = b.kernel.fresh_var("q");
     let rows = IntExpr::constant(rows);
@@ -478,6 +479,9 @@ fn take_block(
         body.fixed.insert(number, lo.div(&rows));
     }
     let Some(origin) = body.take(b, v, (lo, count)) else { return };
+    if let Some((within, _)) = body.vars.get(place).filter(|_| count.as_constant().is_none()) {
+        b.most.insert(*within, most);
+    }
     let locals: Vec<TensorId> = b.locals.values().map(|l| l.buffer).collect();
     let within = |t: TensorId, subscripts: &mut Vec<Subscript>| {
         if locals.contains(&t)

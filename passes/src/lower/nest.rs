@@ -58,11 +58,21 @@ pub(super) fn pointwise_stmts(
     };
     let extent = extent_of(&body, v);
     let masked = b.cx.target.vector_bytes >= MASKED;
+    let most = b.most.get(&v).copied().filter(|n| masked && *n <= 4 * lane_count);
     let width = fit_width(&extent, lane_count, 2).or(extent.as_constant().filter(|_| masked));
     let Some(width) = width else { return scalar_pointwise(b, body, update) };
     let order: Vec<VarId> = body.vars.iter().map(|(x, _)| *x).filter(|x| *x != v).collect();
     let scalar = body.clone();
     let stmts = over_spatial(b, &body, &order, &mut |b, at| {
+        if let Some(most) = most {
+            return vec![masked_lanes(
+                b,
+                &body,
+                at,
+                (v, &IntExpr::default(), &extent, most),
+                update,
+            )];
+        }
         let chunk = b.kernel.fresh_var(&format!("{}o", name_of(b, v)));
         let lane = b.kernel.fresh_var(&format!("{}v", name_of(b, v)));
         let mut main = at.clone();
@@ -98,6 +108,23 @@ pub(super) fn masked_rest(
     (v, done, extent, width): (VarId, &IntExpr, &IntExpr, i64),
     update: Update,
 ) -> Vec<Stmt> {
+    let lanes = masked_lanes(b, body, at, (v, done, extent, width), update);
+    if (extent - done).as_constant().is_some() {
+        return vec![lanes];
+    }
+    let condition = Expr::Compare(Comparison::Lt, done.clone(), extent.clone());
+    vec![Stmt::If { condition, then: vec![lanes], otherwise: Vec::new() }]
+}
+
+/// The values of a variable from `done`, at most `width` of them, in lanes of which those past the
+/// extent are left out.
+fn masked_lanes(
+    b: &mut KernelBuilder<'_, '_>,
+    body: &Body,
+    at: &Positions,
+    (v, done, extent, width): (VarId, &IntExpr, &IntExpr, i64),
+    update: Update,
+) -> Stmt {
     let lane = b.kernel.fresh_var(&format!("{}v", name_of(b, v)));
     let mut rest = at.clone();
     rest.insert(v, done.clone() + IntExpr::from(lane));
@@ -114,12 +141,7 @@ pub(super) fn masked_rest(
         });
     }
     let block = store_block(b, &body, &rest, update);
-    let lanes = lane_loop(lane, known.unwrap_or(width), LoopKind::Vectorize, vec![block]);
-    if known.is_some() {
-        return vec![lanes];
-    }
-    let condition = Expr::Compare(Comparison::Lt, done.clone(), extent.clone());
-    vec![Stmt::If { condition, then: vec![lanes], otherwise: Vec::new() }]
+    lane_loop(lane, known.unwrap_or(width), LoopKind::Vectorize, vec![block])
 }
 
 /// Chunks of an extent and its rest: the rest of a negative extent would begin at negative values.

@@ -19,6 +19,7 @@ use tcc_ir::scalar::{Expr, Read, Subscript};
 use tcc_ir::{TensorId, VarId};
 
 /// An operand in panels, as the contraction's kernel sees it.
+#[derive(Clone)]
 pub(super) struct Panels {
     buffer: TensorId,
     dtype: DType,

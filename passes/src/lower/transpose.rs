@@ -13,7 +13,7 @@
 //! memory first, so that each row of a block is written at once.
 
 use super::block::{Body, KernelBuilder};
-use super::contraction::{ceil, strided};
+use super::contraction::{ceil, ceil_of, strided};
 use super::nest::{
     Positions, extent_of, joined, lane_loop, last_axis_var, name_of, over_spatial,
     scalar_pointwise, serial, store_block,
@@ -165,6 +165,9 @@ impl Transposed {
             }
             return vec![serial(bu, zero.clone(), nu, vec![serial(bv, zero, nv, inner)])];
         }
+        if b.most.contains_key(&self.v) || b.most.contains_key(&self.u) {
+            return self.limited(b, body, at, update);
+        }
         let main = along_v(b, (pu, None));
         let mut out = unless_none(uo, &wu, main);
         if du != eu {
@@ -183,6 +186,33 @@ impl Transposed {
             out.extend(if_any(&du, &eu, last));
         }
         out
+    }
+
+    /// Tiles of which each stops at the extents.
+    fn limited(
+        &self,
+        b: &mut KernelBuilder<'_, '_>,
+        body: &Body,
+        at: &Positions,
+        update: Update,
+    ) -> Vec<Stmt> {
+        let mut loops = Vec::new();
+        let mut side = |b: &mut KernelBuilder<'_, '_>, v: VarId| {
+            let extent = extent_of(body, v);
+            let most = extent.as_constant().or_else(|| b.most.get(&v).copied());
+            let limit =
+                (extent.as_constant().is_none_or(|n| n % self.side != 0)).then(|| extent.clone());
+            if most.is_some_and(|n| n <= self.side) {
+                return (IntExpr::default(), limit);
+            }
+            let o = b.kernel.fresh_var(&format!("{}o", name_of(b, v)));
+            loops.push((o, ceil_of(&extent, self.side)));
+            (IntExpr::from(o) * IntExpr::constant(self.side), limit)
+        };
+        let (u, v) = (side(b, self.u), side(b, self.v));
+        let stmts = self.tile(b, body, at, update, &Tile { v, u });
+        let zero = IntExpr::constant(0);
+        loops.into_iter().rev().fold(stmts, |stmts, (o, n)| vec![serial(o, zero.clone(), n, stmts)])
     }
 
     /// The body with a block's elements in local memory for its target: rows along `u`.

@@ -2,10 +2,10 @@
 
 use super::loops::{Piece, Range};
 use super::tile::Pass;
-use super::{Blocks, Contraction};
+use super::{Blocks, Contraction, ceil_of, moves_near};
 use crate::lower::Fixed;
 use crate::lower::block::{Body, KernelBuilder};
-use crate::lower::nest::{self, Positions, extent_of, name_of};
+use crate::lower::nest::{self, Positions, extent_of, name_of, serial};
 use tcc_ir::int::{IntExpr, Symbol};
 use tcc_ir::kernel::{Stmt, Update};
 use tcc_ir::scalar::{Expr, Subscript};
@@ -32,6 +32,20 @@ impl Filling {
         self.vars.push((x, count));
         x
     }
+
+    /// A loop over one of the parts of an axis, of `size` values but the last: `within` is where
+    /// the part begins, `extent` the number of values in all.
+    fn part(
+        &mut self,
+        b: &mut KernelBuilder<'_, '_>,
+        v: VarId,
+        (within, extent): (&IntExpr, &IntExpr),
+        size: i64,
+    ) -> VarId {
+        let x = self.over(b, v, IntExpr::constant(size).minimum(&(extent - within)));
+        b.most.insert(x, size);
+        x
+    }
 }
 
 impl Contraction {
@@ -53,8 +67,12 @@ impl Contraction {
             }
             f
         };
-        if let (Some(size), [v]) = (copy.panel, self.lanes.as_slice()) {
-            let size = IntExpr::constant(size);
+        if let (Some(panel), [v]) = (copy.panel, self.lanes.as_slice()) {
+            let size = IntExpr::constant(panel);
+            if here.as_constant().is_none() {
+                let f = start(b);
+                return self.fill_panels(b, body, at, f, (range, piece.lanes));
+            }
             let whole = here.div(&size);
             let rest = here - &(whole.clone() * size.clone());
             let mut out = Vec::new();
@@ -95,6 +113,36 @@ impl Contraction {
         fill(b, body, at, (moving, buffer), f)
     }
 
+    /// The same for lanes of unknown number: panel by panel, each as far as there are lanes.
+    fn fill_panels(
+        &self,
+        b: &mut KernelBuilder<'_, '_>,
+        body: &Body,
+        at: &Positions,
+        mut f: Filling,
+        (range, (lo, here)): (Range<'_>, Range<'_>),
+    ) -> Vec<Stmt> {
+        let (Some(moving), Some(copy), [v]) = (&self.moving, self.blocks, self.lanes.as_slice())
+        else {
+            return vec![];
+        };
+        let (Some(buffer), Some(panel)) = (copy.buffer, copy.panel) else { return vec![] };
+        let column = b.kernel.fresh_var("column");
+        let within = IntExpr::from(column) * IntExpr::constant(panel);
+        let axis = f.subscripts.len();
+        self.summed_axes(b, body, &mut f, moving, Some(range));
+        f.subscripts.insert(axis, column.into());
+        // What lies side by side along the lanes is read row by row, through all panels.
+        let rows = if moves_near(moving, *v) { std::mem::take(&mut f.vars) } else { vec![] };
+        let x = f.part(b, *v, (&within, here), panel);
+        f.subscripts.push(x.into());
+        f.place.push((*v, lo + &within + IntExpr::from(x)));
+        let stmts = fill(b, body, at, (moving, buffer), f);
+        let loops = rows.into_iter().chain([(column, ceil_of(here, panel))]);
+        let nest = |stmts, (v, extent)| vec![serial(v, IntExpr::default(), extent, stmts)];
+        loops.rev().fold(stmts, nest)
+    }
+
     /// The loops that pack so many tiles of rows from the first of a range, and the rows that are
     /// left behind them.
     pub(super) fn fill_rows(
@@ -109,7 +157,22 @@ impl Contraction {
             return vec![];
         };
         let size = IntExpr::constant(self.tile.rows);
+        let extent = extent_of(body, r);
         let range = pass.summed.as_ref().map(|(from, count)| (from, count));
+        if extent.as_constant().is_none() {
+            // Tile by tile, each as far as there are rows.
+            let tile = b.kernel.fresh_var("tile");
+            let first = (lo + &IntExpr::from(tile)) * size;
+            let mut f = Filling::default();
+            f.subscripts.push(tile.into());
+            let row = |b: &mut KernelBuilder<'_, '_>, f: &mut Filling| {
+                f.part(b, r, (&first, &extent), self.tile.rows)
+            };
+            let x = self.panel_axes(b, body, &mut f, (part, range), &row);
+            f.place.push((r, first.clone() + IntExpr::from(x)));
+            let stmts = fill(b, body, at, (part, buffer), f);
+            return vec![serial(tile, IntExpr::default(), count.clone(), stmts)];
+        }
         let mut out = Vec::new();
         let panels = [(count.clone(), size.clone()), (IntExpr::constant(1), rest.clone())];
         for (k, (tiles, rows)) in panels.into_iter().enumerate() {
@@ -126,13 +189,31 @@ impl Contraction {
                 _ => (count.clone(), lo + count),
             };
             f.subscripts.push(panel);
-            self.summed_axes(b, body, &mut f, part, range);
-            let x = f.over(b, r, rows);
-            f.subscripts.push(x.into());
+            let row = |b: &mut KernelBuilder<'_, '_>, f: &mut Filling| f.over(b, r, rows.clone());
+            let x = self.panel_axes(b, body, &mut f, (part, range), &row);
             f.place.push((r, first * size.clone() + IntExpr::from(x)));
             out.extend(fill(b, body, at, (part, buffer), f));
         }
         out
+    }
+
+    /// Axes of a panel of rows: the row, which is returned, before or after the summed variables.
+    fn panel_axes(
+        &self,
+        b: &mut KernelBuilder<'_, '_>,
+        body: &Body,
+        f: &mut Filling,
+        (part, range): (&Expr, Option<Range<'_>>),
+        row: &dyn Fn(&mut KernelBuilder<'_, '_>, &mut Filling) -> VarId,
+    ) -> VarId {
+        let first = self.upright.then(|| row(b, f));
+        f.subscripts.extend(first.map(IntExpr::from));
+        self.summed_axes(b, body, f, part, range);
+        first.unwrap_or_else(|| {
+            let x = row(b, f);
+            f.subscripts.push(x.into());
+            x
+        })
     }
 
     /// Axes for the summed variables that an operand moves with.
@@ -178,20 +259,23 @@ fn fill(
             replaced.push((*v, x));
         }
     }
-    for (v, value) in f.place {
-        let own = |s: Symbol| match s {
-            Symbol::Var(v) => f.vars.iter().any(|(x, _)| *x == v).then(IntExpr::default),
-            Symbol::Size(_) => None,
-        };
+    let own = |s: Symbol| match s {
+        Symbol::Var(v) => f.vars.iter().any(|(x, _)| *x == v).then(IntExpr::default),
+        Symbol::Size(_) => None,
+    };
+    let mut apart = |b: &mut KernelBuilder<'_, '_>, value: IntExpr| {
         let rest = value.substitute(&own);
-        let value = &value - &rest + outer(b, &rest);
-        replaced.push((v, value));
+        &value - &rest + outer(b, &rest)
+    };
+    for (v, value) in f.place {
+        replaced.push((v, apart(b, value)));
     }
+    let subscripts: Vec<IntExpr> = f.subscripts.into_iter().map(|i| apart(b, i)).collect();
     let value = part.substitute(&|s| match s {
         Symbol::Var(v) => replaced.iter().find(|(x, _)| *x == v).map(|(_, e)| e.clone()),
         Symbol::Size(_) => None,
     });
-    let subscripts = f.subscripts.into_iter().map(Subscript::Affine).collect();
+    let subscripts = subscripts.into_iter().map(Subscript::Affine).collect();
     let fill = Body {
         vars: f.vars,
         fixed,

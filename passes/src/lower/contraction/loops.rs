@@ -3,11 +3,11 @@
 use super::tile::{Order, Pass, Place, Rows, Side};
 use super::{CACHE, Contraction, NOMINAL, ceil, ceil_of, dividing, nominal, volume};
 use crate::lower::block::{Body, KernelBuilder};
-use crate::lower::nest::{Positions, extent_of, joined, name_of, over_spatial, serial};
+use crate::lower::nest::{Initial, Positions, extent_of, joined, name_of, over_spatial, serial};
 use tcc_ir::VarId;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::Stmt;
-use tcc_ir::scalar::{Comparison, Expr};
+use tcc_ir::scalar::{Comparison, Expr, Reducer};
 
 /// What a block takes of the lanes' first variable and of the planes.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ pub(super) fn end_of(b: &KernelBuilder<'_, '_>, body: &Body, v: VarId) -> IntExp
 }
 
 /// Runs over an extent in chunks of so many values, given by the first one and how many; the last
-/// chunk may be shorter.
+/// chunk may be shorter: it has code of its own where the extent is known.
 pub(super) fn chunks(
     b: &mut KernelBuilder<'_, '_>,
     extent: &IntExpr,
@@ -42,15 +42,43 @@ pub(super) fn chunks(
     }
     let chunk = b.kernel.fresh_var("block");
     let lo = IntExpr::from(chunk) * size.clone();
+    if whole.as_constant().is_none() {
+        let here = size.minimum(&(extent - &lo));
+        let stmts = inner(b, (&lo, &here));
+        return vec![serial(chunk, zero, count, stmts)];
+    }
     let main = inner(b, (&lo, &size));
     if done == *extent {
         return vec![serial(chunk, zero, count, main)];
     }
-    // Known extents: by its number it is seen to lie behind the others.
-    let from = if whole.as_constant().is_some() { &lo } else { &done };
-    let last = inner(b, (from, &(extent - &done)));
+    // By its number it is seen to lie behind the others.
+    let last = inner(b, (&lo, &(extent - &done)));
     let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
     vec![serial(chunk, zero, count, vec![Stmt::If { condition, then: main, otherwise: last }])]
+}
+
+/// Loops over parts of `n` values of a variable, each a contraction of its own.
+pub(super) fn parts(
+    b: &mut KernelBuilder<'_, '_>,
+    body: &Body,
+    (v, n): (VarId, i64),
+    how: (Reducer, Initial),
+) -> Option<Vec<Stmt>> {
+    let mut complete = true;
+    let stmts = chunks(b, &extent_of(body, v), n, &mut |b, part| {
+        let mut body = body.clone();
+        let place = body.vars.iter().position(|(x, _)| *x == v);
+        let taken = body.take(b, v, part);
+        if let Some((within, extent)) = place.and_then(|p| body.vars.get(p))
+            && extent.as_constant().is_none()
+        {
+            b.most.insert(*within, n);
+        }
+        let stmts = taken.and_then(|_| super::tiles(b, &body, how, false));
+        complete &= stmts.is_some();
+        stmts.unwrap_or_default()
+    });
+    complete.then_some(stmts)
 }
 
 impl Contraction {
@@ -115,6 +143,16 @@ impl Contraction {
                 stmts
             };
         let extent = end_of(b, body, copy.summed);
+        if let (None, Some(n)) = (extent.as_constant(), copy.block) {
+            // Also where nothing is summed there is a part, which starts the target.
+            let (k, size) = (b.kernel.fresh_var("part"), IntExpr::constant(n));
+            let from = IntExpr::from(k) * size.clone();
+            let here = size.minimum(&(&extent - &from));
+            let stmts = part(b, &from, &here, Order::Number(k));
+            let count = ceil_of(&extent, n).maximum(&IntExpr::constant(1));
+            out.push(serial(k, IntExpr::constant(0), count, stmts));
+            return out;
+        }
         let step = copy.block.map_or_else(|| extent.clone(), IntExpr::constant);
         let whole = copy.block.map_or(IntExpr::constant(1), |n| extent.div(&IntExpr::constant(n)));
         let done = whole.clone() * step.clone();
@@ -129,11 +167,7 @@ impl Contraction {
             }
         }
         if done != extent && whole.as_constant() != Some(0) {
-            let order = match whole.as_constant() {
-                Some(_) => Order::Later,
-                None => Order::After(whole),
-            };
-            out.extend(part(b, &done, &(&extent - &done), order));
+            out.extend(part(b, &done, &(&extent - &done), Order::Later));
         }
         out
     }
@@ -151,8 +185,14 @@ impl Contraction {
             return self.planes(b, body, at, extent, (pass, &Rows::One, plane));
         };
         let size = IntExpr::constant(self.tile.rows);
-        let whole = extent_of(body, r).div(&size);
-        let rest = &extent_of(body, r) - &(whole.clone() * size);
+        let (whole, rest) = match self.pads_rows(body) {
+            true => (ceil_of(&extent_of(body, r), self.tile.rows), IntExpr::default()),
+            false => {
+                let whole = extent_of(body, r).div(&size);
+                let rest = &extent_of(body, r) - &(whole.clone() * size);
+                (whole, rest)
+            }
+        };
         let block = self.rows_block(body, self.packed.is_some());
         let zero = IntExpr::constant(0);
         let mut out: Vec<Stmt> = self.packed.map(Stmt::Alloc).into_iter().collect();
@@ -164,7 +204,9 @@ impl Contraction {
             return out;
         };
         out.extend(chunks(b, &whole, block, &mut |b, (lo, count)| {
-            let tiles = Rows::Tiles(lo.clone(), lo + count, zero.clone());
+            // As a minimum of two ends it is seen to lie before the next block.
+            let end = (lo + &IntExpr::constant(block)).minimum(&whole);
+            let tiles = Rows::Tiles(lo.clone(), end, zero.clone());
             let (mut out, pass) = self.packed_rows(b, body, at, pass, ((lo, count), &zero));
             out.extend(self.planes(b, body, at, extent, (&pass, &tiles, plane)));
             out
@@ -177,6 +219,12 @@ impl Contraction {
             out.extend(self.planes(b, body, at, extent, (&pass, &last, plane)));
         }
         out
+    }
+
+    /// True if the last tile of rows, whose number is not known, is as high as the others.
+    pub(super) fn pads_rows(&self, body: &Body) -> bool {
+        let unknown = |r: VarId| extent_of(body, r).as_constant().is_none();
+        self.packed.is_some() && self.rows.is_some_and(unknown)
     }
 
     /// The loops that pack rows for a pass, and the pass whose tiles read them.
@@ -202,6 +250,12 @@ impl Contraction {
         let row = summed * body.value.dtype().size() as i64 * self.tile.rows;
         let most = (CACHE / 3 / row.max(1)).max(1);
         let rows = self.rows.map_or(IntExpr::constant(1), |r| extent_of(body, r));
+        if packed && rows.as_constant().is_none() {
+            // Memory for them is taken however few there are.
+            let (tiles, most) =
+                (self.most_rows.map(|n| ceil(n, self.tile.rows)), (most / 3).max(1));
+            return tiles.is_none_or(|n| n > most).then_some(most);
+        }
         let tiles = nominal(&rows.div(&IntExpr::constant(self.tile.rows)));
         (tiles > most && (packed || self.copies())).then(|| dividing(tiles, most, 1))
     }
@@ -246,6 +300,12 @@ impl Contraction {
         let side = Side { panel, start, size: columns, limit: None };
         let (zero, count) = (IntExpr::constant(0), ceil_of(extent, columns));
         if done == *extent {
+            let main = self.row_tiles(b, body, at, &side, place);
+            return vec![serial(chunk, zero, count, main)];
+        }
+        if self.copies() && extent.as_constant().is_none() {
+            // What is read from the copy goes past the end: there is one tile for all columns.
+            let side = Side { limit: Some(extent.clone()), ..side };
             let main = self.row_tiles(b, body, at, &side, place);
             return vec![serial(chunk, zero, count, main)];
         }
@@ -295,7 +355,8 @@ impl Contraction {
             let chunk = b.kernel.fresh_var(&format!("{}o", name_of(b, r)));
             let panel = IntExpr::from(chunk);
             let start = panel.clone() * size.clone();
-            let side = Side { panel, start, size: self.tile.rows, limit: None };
+            let limit = self.pads_rows(body).then(|| extent.clone());
+            let side = Side { panel, start, size: self.tile.rows, limit };
             let main = self.tile(b, body, &place(side));
             out.push(serial(chunk, lo.clone(), hi.clone(), main));
         }

@@ -30,6 +30,7 @@ mod copy;
 mod loops;
 mod plan;
 mod tile;
+mod versions;
 
 use super::block::{Body, KernelBuilder};
 use super::nest::{self, Initial, extent_of, over_spatial};
@@ -73,6 +74,7 @@ const LARGEST: usize = 64;
 const NOMINAL: i64 = 256;
 
 /// A contraction's variables by their part in it.
+#[derive(Clone)]
 struct Contraction {
     /// The variables of the target that lie in lanes, row-major; more than one only with a copy.
     lanes: Vec<VarId>,
@@ -92,16 +94,21 @@ struct Contraction {
     initial: Initial,
     /// The fixed part in the order in which tiles read it.
     panels: Option<Panels>,
-    /// The same, made block by block in local memory.
+    /// The same, made block by block in local memory; upright, the rows of a tile lie behind each
+    /// other there, else beside each other.
     packed: Option<TensorId>,
+    upright: bool,
     tile: Tile,
     /// Lanes of a vector.
     width: i64,
     blocks: Option<Blocks>,
+    /// Rows that there are at most, if their number is not known.
+    most_rows: Option<i64>,
     knobs: Knobs,
 }
 
 /// Blocks of lanes and of a summed variable.
+#[derive(Clone, Copy)]
 struct Blocks {
     /// The copy of the moving part; none if tiles read it where it is.
     buffer: Option<TensorId>,
@@ -124,6 +131,17 @@ pub(super) struct Tile {
     pub(super) rows: i64,
     pub(super) vectors: i64,
 }
+
+/// Tiles of rows that make a copy of more than [`CACHE`] worth its time.
+const OFTEN: i64 = 6;
+/// The tile for rows of unknown number: it keeps the core busy, and the numbers that are met most
+/// often fill tiles of twelve well.
+const ANY: Tile = Tile { rows: 12, vectors: 2 };
+/// Values of a variable of unknown extent that a copy holds at a time.
+const ANY_PLANES: i64 = 16;
+/// The same for so many rows at most that the lanes' operand is read where it is.
+const FEW: Tile = Tile { rows: 4, vectors: 4 };
+const FEW_ROWS: i64 = 48;
 
 /// The quotient, rounded up.
 pub(super) fn ceil(a: i64, b: i64) -> i64 {
@@ -246,10 +264,16 @@ fn tiles(
     };
     let copied = wanted && c.blocks.is_none();
     if whole
+        && copied
+        && let Some(r) = c.open_rows(b, body)
+    {
+        return c.by_rows(b, body, r, (reducer, initial));
+    }
+    if whole
         && (copied || c.blocks.is_some())
         && let Some((v, n)) = c.parts_for_threads(b, body, copied)
     {
-        return shared_out(b, body, (v, n), (reducer, initial));
+        return loops::parts(b, body, (v, n), (reducer, initial));
     }
     if copied {
         c.blocks = Some(c.plan_copy(b, body)?);
@@ -257,23 +281,6 @@ fn tiles(
     c.pack_rows(b, body, lanes);
     let outer = c.outer.clone();
     Some(over_spatial(b, body, &outer, &mut |b, at| c.blocks(b, body, at)))
-}
-
-/// Loops over parts of `n` values of a variable, each a contraction of its own.
-fn shared_out(
-    b: &mut KernelBuilder<'_, '_>,
-    body: &Body,
-    (v, n): (VarId, i64),
-    how: (Reducer, Initial),
-) -> Option<Vec<Stmt>> {
-    let mut complete = true;
-    let stmts = loops::chunks(b, &extent_of(body, v), n, &mut |b, part| {
-        let mut body = body.clone();
-        let stmts = body.take(b, v, part).and_then(|_| tiles(b, &body, how, false));
-        complete &= stmts.is_some();
-        stmts.unwrap_or_default()
-    });
-    complete.then_some(stmts)
 }
 
 /// The body with its lets written out where they are used.
@@ -365,9 +372,11 @@ fn recognize(
         initial,
         panels: None,
         packed: None,
+        upright: false,
         tile: Tile { rows: 1, vectors: 1 },
         width: i64::from(b.cx.target.vector_bytes) / dtype.size() as i64,
         blocks: None,
+        most_rows: rows.and_then(|r| b.most.get(&r).copied()),
         knobs: b.cx.tuning.knobs(&body.name),
     })
 }
@@ -464,12 +473,13 @@ impl Contraction {
         let size = body.value.dtype().size() as i64;
         let lanes = nominal(&extent_of(body, last));
         let uses = again * ceil(rows, tile(rows, lanes, self.width, summed).rows);
-        let known = self.summed.iter().chain([&last]).all(|v| is_known(body, *v));
         // Rows of the operand that lie in pages of their own, or more than the first cache holds.
-        let far = known && (lanes * size >= 1024 || lanes * summed * size > FIRST);
+        let far = lanes * size >= 1024 || lanes * summed * size > FIRST;
         // Lanes that leave much of their vectors empty.
         let sparse = 10 * lanes < 9 * ceil(lanes, self.width) * self.width;
-        !moves_by_one(&self.value, last) || (uses >= 3 && summed >= 32 && (far || sparse))
+        // What comes from memory each time is copied at the cost of a few tiles.
+        let often = uses >= if lanes * summed * size > CACHE { OFTEN } else { 3 };
+        !moves_by_one(&self.value, last) || (often && summed >= 32 && (far || sparse))
     }
 
     /// Takes the axes before the last one into the lanes too, as far as only the moving part bears

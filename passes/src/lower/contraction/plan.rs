@@ -1,8 +1,9 @@
 //! What of a contraction's operands is copied, in which blocks and in which order.
 
 use super::{
-    Blocks, CACHE, Contraction, FIRST, LANES, LINE, PLANE, REGISTERS, STREAMS, SUMMED, Tile,
-    UNROLLED, axis_of, ceil, dividing, elements, is_known, nominal, tile, volume,
+    ANY, ANY_PLANES, Blocks, CACHE, Contraction, FIRST, LANES, LINE, PLANE, REGISTERS, STREAMS,
+    SUMMED, Tile, UNROLLED, axis_of, ceil, ceil_of, dividing, elements, is_known, nominal, tile,
+    volume,
 };
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::extent_of;
@@ -15,7 +16,7 @@ use tcc_ir::scalar::{Expr, Subscript};
 use tcc_ir::{TensorId, VarId};
 
 /// Iterations of the loops around a block that are enough for threads.
-const SHARED: i64 = 4;
+pub(super) const SHARED: i64 = 4;
 /// Terms of a contraction that threads are woken for.
 const WORTH_SHARING: i64 = 1 << 21;
 
@@ -79,6 +80,14 @@ impl Contraction {
             let whole = extent <= 2 * PLANE;
             return Some((v, if whole { extent } else { dividing(extent, PLANE, 1) }));
         }
+        // So that the rows that are packed for them serve more lanes than one row of an image has.
+        let open = |v: &VarId| alone(v) && !is_known(body, *v);
+        if let [last] = self.lanes.as_slice()
+            && !is_known(body, *last)
+            && let Some(v) = self.outer.iter().copied().rev().find(open)
+        {
+            return Some((v, ANY_PLANES));
+        }
         let lanes = volume(self.lanes.iter().map(|v| nominal(&extent_of(body, *v))));
         let v = candidates().filter(|_| lanes < LANES / 2).max_by_key(|v| known(v))?;
         let n = dividing(known(&v)?, (LANES / lanes).max(1), 1);
@@ -88,7 +97,7 @@ impl Contraction {
     /// The summed variable that is taken in blocks: the longest; of several, one along which no
     /// side's elements lie side by side, and of which whole runs of the moving part are taken, if
     /// that is by far the larger side.
-    fn blocked_of(&self, body: &Body, moving: &Expr, borne: &[VarId]) -> Option<VarId> {
+    pub(super) fn blocked_of(&self, body: &Body, moving: &Expr, borne: &[VarId]) -> Option<VarId> {
         let extent = |v: VarId| nominal(&extent_of(body, v));
         let beside = |v: VarId, e: Option<&Expr>| {
             let reads = e.map(Expr::reads).unwrap_or_default();
@@ -188,8 +197,7 @@ impl Contraction {
         if borne.iter().any(|v| *v != summed && !is_known(body, *v)) {
             return None;
         }
-        // What is not known is not cut twice: each cut doubles the code.
-        let cut = self.lanes.iter().chain([&summed]).all(|v| is_known(body, *v));
+        let cut = self.lanes.iter().all(|v| is_known(body, *v));
         let mut most = self.knobs.summed.unwrap_or(SUMMED) / others;
         if planes > 1 {
             most = most.min(CACHE / 2 / (planes * others * LINE));
@@ -206,20 +214,29 @@ impl Contraction {
         let fitting = fitting.min(self.knobs.lanes.unwrap_or(fitting));
         let step = self.tile.vectors * self.width;
         let first = extent(*self.lanes.first()?);
-        let mut lanes = if cut { self.lanes_of_block(first, inner, fitting) } else { step };
+        let mut lanes = match cut {
+            true => self.lanes_of_block(first, inner, fitting),
+            // Memory for them is taken however few there are.
+            false => (fitting.min(LANES) / step).max(1) * step,
+        };
         let all = volume(self.summed.iter().map(|v| extent(*v)));
         if cut && !self.has_many_blocks(body, plane, rows * all * first * inner) {
             lanes = self.even(first, lanes);
         }
-        self.tile = self.chosen_tile(tile(rows, lanes * inner, self.width, all), rows);
+        let known = self.rows.is_none_or(|r| is_known(body, r));
+        let best = if known { tile(rows, lanes * inner, self.width, all) } else { ANY };
+        self.tile = self.chosen_tile(best, rows);
         let step = self.tile.vectors * self.width;
         let mut axes: Vec<IntExpr> = plane.map(|(_, n)| n.into()).into_iter().collect();
-        let panel = (cut && self.lanes.len() == 1).then_some(step);
+        let panel = (self.lanes.len() == 1).then_some(step);
         if panel.is_some() {
-            axes.push(ceil(lanes, step).into());
+            let most = IntExpr::constant(lanes);
+            let all = self.lanes.first().map(|v| extent_of(body, *v)).unwrap_or_default();
+            let open = all.as_constant().is_none() && !all.mentions_vars();
+            axes.push(ceil_of(&if open { all.minimum(&most) } else { most }, step));
         }
         let leading = axes.len();
-        axes.extend(borne.iter().map(|v| match *v == summed && cut {
+        axes.extend(borne.iter().map(|v| match *v == summed {
             true => block.into(),
             false => extent_of(body, *v),
         }));
@@ -236,14 +253,7 @@ impl Contraction {
         let dtype = moving.dtype();
         let buffer =
             b.kernel.buffers.push(Buffer { name, dtype, shape: axes, scope: Scope::Local });
-        Some(Blocks {
-            buffer: Some(buffer),
-            summed,
-            block: cut.then_some(block),
-            lanes,
-            plane,
-            panel,
-        })
+        Some(Blocks { buffer: Some(buffer), summed, block: Some(block), lanes, plane, panel })
     }
 
     /// Packs the fixed part where a tile would pick its elements from far apart, often: in a
@@ -255,12 +265,8 @@ impl Contraction {
         }
         let extent = |v: &VarId| nominal(&extent_of(body, *v));
         let inner = self.inner_summed(body);
-        let moves = |v: VarId| {
-            let reads = fixed.reads();
-            reads.iter().map(|x| motion(&x.subscripts, v)).collect::<Vec<_>>()
-        };
-        let along = inner.is_none_or(|v| !moves(v).contains(&Motion::Other));
-        let beside = moves(r).iter().all(|m| *m == Motion::Next);
+        let along = inner.is_none_or(|v| !motions(&fixed, v).contains(&Motion::Other));
+        let beside = motions(&fixed, r).iter().all(|m| *m == Motion::Next);
         let plain = matches!(fixed, Expr::Read(_));
         let step = self.tile.vectors * self.width;
         let here = self.blocks.as_ref().map_or(lanes, |c| {
@@ -272,14 +278,23 @@ impl Contraction {
             let row = volume(self.summed.iter().map(extent));
             row * body.value.dtype().size() as i64 >= 2048
         };
-        if plain && along && !far {
+        // The last tile of packed rows may go on past them: one tile is enough for any number.
+        let blocked = |v: VarId| v == r || self.blocks.as_ref().is_some_and(|c| c.summed == v);
+        let borne = || self.summed.iter().chain([&r]).copied().filter(|v| fixed.mentions(*v));
+        let open = self.copies() && borne().any(|v| !is_known(body, v) && blocked(v));
+        if plain && along && !far && !open {
             return;
         }
-        let known = body.vars.iter().all(|(v, _)| !fixed.mentions(*v) || is_known(body, *v));
+        let known = borne().all(|v| is_known(body, v) || open && blocked(v));
         let bytes = elements(body, &fixed) * fixed.dtype().size() as i64;
         let hidden = fixed.reads().iter().any(|x| b.home_of(x.tensor).is_none());
-        if (hidden || bytes > CACHE) && known && here >= 2 * self.width {
+        if (hidden || open || bytes > CACHE) && known && here >= 2 * self.width {
+            // As they lie, where that is along what is summed: nothing has to be turned then.
+            self.upright = open && self.lies_along(body, &fixed);
             self.packed = Some(self.rows_buffer(b, body, &fixed));
+            return;
+        }
+        if self.most_rows.is_some() {
             return;
         }
         let planes = self.blocks.as_ref().and_then(|c| c.plane).map(|(v, _)| v);
@@ -290,6 +305,12 @@ impl Contraction {
         if if beside { uses >= 8 } else { columns >= 2 || uses >= 4 } {
             self.panels = pack::pack(b, body, &fixed, (r, self.tile.rows), "rows");
         }
+    }
+
+    /// True if the elements of a part lie side by side along what is summed and not along the rows.
+    pub(super) fn lies_along(&self, body: &Body, part: &Expr) -> bool {
+        let moves = |v: Option<VarId>, how| v.is_some_and(|v| motions(part, v).contains(&how));
+        !moves(self.inner_summed(body), Motion::Other) && moves(self.rows, Motion::Other)
     }
 
     /// The tile, or the one that the knobs ask for as far as registers suffice.
@@ -308,18 +329,44 @@ impl Contraction {
     }
 
     /// Local memory for the packed rows of a block.
-    fn rows_buffer(&self, b: &mut KernelBuilder<'_, '_>, body: &Body, fixed: &Expr) -> TensorId {
+    pub(super) fn rows_buffer(
+        &self,
+        b: &mut KernelBuilder<'_, '_>,
+        body: &Body,
+        fixed: &Expr,
+    ) -> TensorId {
         let rows = self.rows.map_or(1, |r| nominal(&extent_of(body, r)));
+        let rows = self.most_rows.unwrap_or(rows);
         let tiles = self.rows_block(body, true).unwrap_or(ceil(rows, self.tile.rows));
         let block = self.blocks.as_ref().and_then(|c| Some((c.summed, c.block?)));
-        let mut shape = vec![IntExpr::constant(tiles)];
-        shape.extend(self.summed.iter().filter(|v| fixed.mentions(**v)).map(|v| match block {
-            Some((summed, n)) if summed == *v => IntExpr::constant(n),
-            _ => extent_of(body, *v),
-        }));
-        shape.push(IntExpr::constant(self.tile.rows));
+        let mut shape: Vec<IntExpr> = self
+            .summed
+            .iter()
+            .filter(|v| fixed.mentions(**v))
+            .map(|v| match block {
+                Some((summed, n)) if summed == *v => IntExpr::constant(n),
+                _ => extent_of(body, *v),
+            })
+            .collect();
+        if self.upright
+            && let Some(last) = shape.last_mut()
+        {
+            // Rows keep out of each other's way in the cache.
+            *last = last.clone() + IntExpr::constant(self.width);
+        }
+        shape.insert(if self.upright { 0 } else { shape.len() }, self.tile.rows.into());
+        let rows = self.rows.map(|r| extent_of(body, r)).unwrap_or_default();
+        let most = IntExpr::constant(tiles);
+        let known = rows.as_constant().is_some() || rows.mentions_vars();
+        let tiles = if known { most } else { most.minimum(&ceil_of(&rows, self.tile.rows)) };
+        shape.insert(0, tiles);
         let name = b.unused_name(&format!("{}_rows", body.name));
         let buffer = Buffer { name, dtype: fixed.dtype(), shape, scope: Scope::Local };
         b.kernel.buffers.push(buffer)
     }
+}
+
+/// How the reads of a part move with a variable.
+fn motions(part: &Expr, v: VarId) -> Vec<Motion> {
+    part.reads().iter().map(|x| motion(&x.subscripts, v)).collect()
 }

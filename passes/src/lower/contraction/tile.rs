@@ -38,8 +38,6 @@ pub(super) enum Order {
     Later,
     /// The block of this number.
     Number(VarId),
-    /// The one behind so many others.
-    After(IntExpr),
 }
 
 /// Which rows are done: one, or the tiles from one number to another and then so many rows behind
@@ -77,7 +75,6 @@ impl Contraction {
             Order::Later => None,
             Order::First => Some(IntExpr::constant(0)),
             Order::Number(k) => Some(IntExpr::from(*k)),
-            Order::After(n) => Some(n.clone()),
         };
         out.push(self.over_tile(b, body, p, &none, (acc, Part::Clear)));
         let mut summed = Positions::new();
@@ -265,7 +262,7 @@ impl Contraction {
             let mut at = vec![IntExpr::from(number)];
             axes(b, iters, fixed, &mut at);
             iters.push((number, p.rows.panel.clone() - lo.clone()));
-            at.push(e.into());
+            at.insert(if self.upright { 1 } else { at.len() }, e.into());
             replaced.push((fixed.clone(), Expr::read(*buffer, fixed.dtype(), at)));
         }
         let buffer = self.blocks.as_ref().and_then(|c| c.buffer);
