@@ -77,17 +77,21 @@ impl Body {
         }
     }
 
-    /// Lets a variable run over `count` values from `lo`: over those from 0, and a fixed variable,
-    /// which is given, holds the first one.
+    /// Lets a variable run over `count` values from `lo`, `most` at most: over those from 0, and a
+    /// fixed variable, which is given, holds the first one.
     pub(crate) fn take(
         &mut self,
         b: &mut KernelBuilder<'_, '_>,
         v: VarId,
         (lo, count): (&IntExpr, &IntExpr),
+        most: i64,
     ) -> Option<VarId> {
         let place = self.vars.iter_mut().find(|(x, _)| *x == v)?;
         let (within, origin) = (b.kernel.fresh_var("row"), b.kernel.fresh_var("o"));
         *place = (within, count.clone());
+        if count.as_constant().is_none() {
+            b.most.insert(within, most);
+        }
         self.fixed.insert(origin, lo.clone());
         let replace = |s: Symbol| match s {
             Symbol::Var(x) if x == v => Some(IntExpr::from(origin) + IntExpr::from(within)),

@@ -469,19 +469,15 @@ fn take_block(
     (lo, count, rows): Taken<'_>,
 ) {
     let Some((v, _)) = body.vars.get(place).cloned() else { return };
-    let most = rows;
     // All rows of a block have the same quotient by their number.
     let number = b.kernel.fresh_var("q");
-    let rows = IntExpr::constant(rows);
-    let quotient = IntExpr::from(v).div(&rows);
+    let size = IntExpr::constant(rows);
+    let quotient = IntExpr::from(v).div(&size);
     body.rewrite(&|i| if *i == quotient { number.into() } else { i.clone() }, &mut |e| e);
     if body.exprs().any(|e| e.mentions(number)) {
-        body.fixed.insert(number, lo.div(&rows));
+        body.fixed.insert(number, lo.div(&size));
     }
-    let Some(origin) = body.take(b, v, (lo, count)) else { return };
-    if let Some((within, _)) = body.vars.get(place).filter(|_| count.as_constant().is_none()) {
-        b.most.insert(*within, most);
-    }
+    let Some(origin) = body.take(b, v, (lo, count), rows) else { return };
     let locals: Vec<TensorId> = b.locals.values().map(|l| l.buffer).collect();
     let within = |t: TensorId, subscripts: &mut Vec<Subscript>| {
         if locals.contains(&t)

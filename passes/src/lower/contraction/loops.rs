@@ -67,13 +67,7 @@ pub(super) fn parts(
     let mut complete = true;
     let stmts = chunks(b, &extent_of(body, v), n, &mut |b, part| {
         let mut body = body.clone();
-        let place = body.vars.iter().position(|(x, _)| *x == v);
-        let taken = body.take(b, v, part);
-        if let Some((within, extent)) = place.and_then(|p| body.vars.get(p))
-            && extent.as_constant().is_none()
-        {
-            b.most.insert(*within, n);
-        }
+        let taken = body.take(b, v, part, n);
         let stmts = taken.and_then(|_| super::tiles(b, &body, how, false));
         complete &= stmts.is_some();
         stmts.unwrap_or_default()
@@ -204,8 +198,11 @@ impl Contraction {
             return out;
         };
         out.extend(chunks(b, &whole, block, &mut |b, (lo, count)| {
-            // As a minimum of two ends it is seen to lie before the next block.
-            let end = (lo + &IntExpr::constant(block)).minimum(&whole);
+            let end = match count.as_constant() {
+                Some(_) => lo + count,
+                // As a minimum of two ends it is seen to lie before the next block.
+                None => (lo + &IntExpr::constant(block)).minimum(&whole),
+            };
             let tiles = Rows::Tiles(lo.clone(), end, zero.clone());
             let (mut out, pass) = self.packed_rows(b, body, at, pass, ((lo, count), &zero));
             out.extend(self.planes(b, body, at, extent, (&pass, &tiles, plane)));

@@ -137,11 +137,11 @@ const OFTEN: i64 = 6;
 /// The tile for rows of unknown number: it keeps the core busy, and the numbers that are met most
 /// often fill tiles of twelve well.
 const ANY: Tile = Tile { rows: 12, vectors: 2 };
+/// Up to so many rows the lanes' operand is read where it is, in tiles of this kind.
+const FEW_ROWS: i64 = 48;
+const FEW: Tile = Tile { rows: 4, vectors: 4 };
 /// Values of a variable of unknown extent that a copy holds at a time.
 const ANY_PLANES: i64 = 16;
-/// The same for so many rows at most that the lanes' operand is read where it is.
-const FEW: Tile = Tile { rows: 4, vectors: 4 };
-const FEW_ROWS: i64 = 48;
 
 /// The quotient, rounded up.
 pub(super) fn ceil(a: i64, b: i64) -> i64 {
