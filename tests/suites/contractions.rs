@@ -262,9 +262,14 @@ fn groups_of_sizes_known_at_the_call() {
             Y[b,i,d] = P[b,i,j] * V[b,j,d]
         }",
     );
-    for (b, t, u, d) in
-        [(1, 1, 1, 1), (2, 95, 7, 3), (1, 96, 40, 16), (3, 97, 33, 5), (1, 200, 530, 17)]
-    {
+    for (b, t, u, d) in [
+        (1, 1, 1, 1),
+        (3, 1, 530, 17),
+        (2, 95, 7, 3),
+        (1, 96, 40, 16),
+        (3, 97, 33, 5),
+        (1, 200, 530, 17),
+    ] {
         let (q, k, v) = (values(b * t * d, 1), values(b * u * d, 2), values(b * u * d, 3));
         let views = [
             TensorView::from_slice(&q, &[b, t, d]).unwrap(),

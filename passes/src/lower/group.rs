@@ -313,6 +313,17 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
     } else {
         members(&mut b, g, &definitions, &at, None, &Ends::new())
     };
+    let stmts = match (g.block, shape.get(g.shared - 1)) {
+        (Some(_), Some(rows)) if rows.as_constant().is_none() => {
+            // A single row, as when text is made word by word, shares nothing: nothing is copied.
+            let (zero, one) = (IntExpr::default(), IntExpr::constant(1));
+            let taken = Some((&zero, &one, 1));
+            let then = members(&mut b, g, &definitions, &at, taken, &Ends::new());
+            let condition = Expr::Compare(Comparison::Eq, rows.clone(), one.clone());
+            vec![Stmt::If { condition, then, otherwise: stmts }]
+        }
+        _ => stmts,
+    };
     b.body = loops.into_iter().rev().fold(stmts, |stmts, (v, n)| {
         if n.as_constant() == Some(1) {
             return stmts;
@@ -398,7 +409,7 @@ fn members(
         let Some(x) = f.tensors.get(*t) else { continue };
         let mut shape: Vec<IntExpr> = x.shape.iter().skip(at.len()).cloned().collect();
         // Rows of the last block are fewer: local memory has room for a whole one.
-        if let (Some(rows), Some(n)) = (g.block, shape.first_mut()) {
+        if let (Some((_, _, rows)), Some(n)) = (block, shape.first_mut()) {
             *n = rows.into();
         }
         let name = b.unused_name(&x.name);
