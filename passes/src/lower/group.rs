@@ -269,60 +269,12 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         .iter()
         .map(|(v, n)| if n.as_constant() == Some(1) { IntExpr::default() } else { (*v).into() })
         .collect();
-    let stmts = if let Some(rows) = g.block {
-        let extent = shape.get(g.shared - 1).cloned().unwrap_or_default();
-        let size = IntExpr::constant(rows);
-        let whole = extent.div(&size);
-        let count = ceil_of(&extent, rows);
-        let chunk = b.kernel.fresh_var("rows");
-        let lo = if count.as_constant() == Some(1) {
-            IntExpr::default()
-        } else {
-            IntExpr::from(chunk) * size.clone()
-        };
-        let last_row = lo.clone() + size.clone() - IntExpr::constant(1);
-        let axis = at.len();
-        let last_chunk = count.as_constant().unwrap_or(1) - 1;
-        let taken = BlockOfRows { axis, last_row: &last_row, chunk, last_chunk };
-        let ends = needed::ends(b.cx, &definitions, &g.locals, &taken);
-        let none = Ends::new();
-        let stmts = if whole.clone() * size.clone() == extent {
-            members(&mut b, g, &definitions, &at, Some((&lo, &size, rows)), &ends)
-        } else if extent.as_constant().is_none() {
-            // The last block has the code of the others.
-            let here = size.minimum(&(&extent - &lo));
-            members(&mut b, g, &definitions, &at, Some((&lo, &here, rows)), &ends)
-        } else {
-            let main = members(&mut b, g, &definitions, &at, Some((&lo, &size, rows)), &ends);
-            let rest = &extent - &(whole.clone() * size);
-            let last = members(&mut b, g, &definitions, &at, Some((&lo, &rest, rows)), &none);
-            let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
-            vec![Stmt::If { condition, then: main, otherwise: last }]
-        };
-        if count.as_constant() == Some(1) {
-            stmts
-        } else {
-            // Threads share the outer loops: if these are few, they had better share the blocks.
-            let many = loops.iter().map(|(_, n)| n.as_constant().unwrap_or(NOMINAL));
-            let many = volume(many) >= MANY;
-            let (mut before, inner) =
-                if many { hoisted(&b, chunk, stmts) } else { (vec![], stmts) };
-            before.push(serial(chunk, IntExpr::default(), count, inner));
-            before
-        }
-    } else {
-        members(&mut b, g, &definitions, &at, None, &Ends::new())
-    };
     let stmts = match (g.block, shape.get(g.shared - 1)) {
-        (Some(_), Some(rows)) if rows.as_constant().is_none() => {
-            // A single row, as when text is made word by word, shares nothing: nothing is copied.
-            let (zero, one) = (IntExpr::default(), IntExpr::constant(1));
-            let taken = Some((&zero, &one, 1));
-            let then = members(&mut b, g, &definitions, &at, taken, &Ends::new());
-            let condition = Expr::Compare(Comparison::Eq, rows.clone(), one.clone());
-            vec![Stmt::If { condition, then, otherwise: stmts }]
+        (Some(rows), Some(extent)) => {
+            let many = loops.iter().map(|(_, n)| n.as_constant().unwrap_or(NOMINAL));
+            blocks_of_rows(&mut b, g, &definitions, &at, (extent, rows), volume(many) >= MANY)
         }
-        _ => stmts,
+        _ => members(&mut b, g, &definitions, &at, None, &Ends::new()),
     };
     b.body = loops.into_iter().rev().fold(stmts, |stmts, (v, n)| {
         if n.as_constant() == Some(1) {
@@ -331,6 +283,59 @@ pub(super) fn lower(cx: &mut LowerCx<'_>, g: &Group) {
         vec![serial(v, IntExpr::default(), n, stmts)]
     });
     b.finish();
+}
+
+/// The members in blocks of so many rows of an extent; with `many` iterations around them, what is
+/// the same for all blocks comes before.
+fn blocks_of_rows(
+    b: &mut KernelBuilder<'_, '_>,
+    g: &Group,
+    definitions: &[&Definition],
+    at: &[IntExpr],
+    (extent, rows): (&IntExpr, i64),
+    many: bool,
+) -> Vec<Stmt> {
+    let size = IntExpr::constant(rows);
+    let whole = extent.div(&size);
+    let count = ceil_of(extent, rows);
+    let chunk = b.kernel.fresh_var("rows");
+    let lo = match count.as_constant() {
+        Some(1) => IntExpr::default(),
+        _ => IntExpr::from(chunk) * size.clone(),
+    };
+    let last_row = lo.clone() + size.clone() - IntExpr::constant(1);
+    let axis = at.len();
+    let last_chunk = count.as_constant().unwrap_or(1) - 1;
+    let taken = BlockOfRows { axis, last_row: &last_row, chunk, last_chunk };
+    let ends = needed::ends(b.cx, definitions, &g.locals, &taken);
+    let none = Ends::new();
+    let stmts = if whole.clone() * size.clone() == *extent {
+        members(b, g, definitions, at, Some((&lo, &size, rows)), &ends)
+    } else if extent.as_constant().is_none() {
+        // The last block has the code of the others.
+        let here = size.minimum(&(extent - &lo));
+        members(b, g, definitions, at, Some((&lo, &here, rows)), &ends)
+    } else {
+        let main = members(b, g, definitions, at, Some((&lo, &size, rows)), &ends);
+        let rest = extent - &(whole.clone() * size);
+        let last = members(b, g, definitions, at, Some((&lo, &rest, rows)), &none);
+        let condition = Expr::Compare(Comparison::Lt, chunk.into(), whole);
+        vec![Stmt::If { condition, then: main, otherwise: last }]
+    };
+    if count.as_constant() == Some(1) {
+        return stmts;
+    }
+    // Threads share the outer loops: if these are few, they had better share the blocks.
+    let (mut out, inner) = if many { hoisted(b, chunk, stmts) } else { (vec![], stmts) };
+    out.push(serial(chunk, IntExpr::default(), count, inner));
+    if extent.as_constant().is_some() {
+        return out;
+    }
+    // A single row, as when text is made word by word, shares nothing: nothing is copied.
+    let (zero, one) = (IntExpr::default(), IntExpr::constant(1));
+    let then = members(b, g, definitions, at, Some((&zero, &one, 1)), &none);
+    let condition = Expr::Compare(Comparison::Eq, extent.clone(), one);
+    vec![Stmt::If { condition, then, otherwise: out }]
 }
 
 /// Splits the statements of a loop into copies that are the same in each iteration and the rest.
