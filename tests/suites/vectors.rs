@@ -155,3 +155,21 @@ fn affine_kernels_are_emitted_and_others_are_left_with_the_reason() {
     assert_eq!(f.refusals().unwrap(), []);
     assert!(!f.text(Stage::Asm).unwrap().contains("zmm"));
 }
+
+/// The second half of a sum joins the first one: the lines of a tile of C are asked for before the
+/// half is summed. A sum in one part joins nothing.
+#[test]
+fn what_sums_join_is_asked_for_before() {
+    let listing = |k: usize| {
+        let text = format!(
+            "fn f(A: f32[48,{k}], B: f32[{k},256]) -> (C: f32[48,256]) {{ C[m,n] = A[m,k] * B[k,n] }}"
+        );
+        lower(&text).text(Stage::Asm).unwrap()
+    };
+    assert!(!listing(256).contains("prefetch"));
+    let halves = listing(512);
+    let hints: Vec<&str> = halves.lines().filter(|l| l.contains("prefetch")).collect();
+    // A tile is twelve rows of two lines.
+    assert_eq!(hints.len(), 24, "{halves}");
+    assert!(hints.iter().all(|l| l.contains("prefetchw")), "{hints:?}");
+}

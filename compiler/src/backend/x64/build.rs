@@ -2,8 +2,8 @@
 
 use super::code::{Class, Condition, Int, Lane, Loop, Node, Reg};
 use super::ints::{Incoming, Ints};
-use super::stream;
 use super::values::{Key, Val};
+use super::{hint, stream};
 use std::collections::{HashMap, HashSet};
 use tcc_ir::eval::Expansions;
 use tcc_ir::int::{IntExpr, Symbol};
@@ -265,7 +265,15 @@ impl<'k> Builder<'k> {
     }
 
     fn body(&mut self, body: &'k [Stmt]) -> Built<()> {
-        body.iter().try_for_each(|s| self.stmt(s))
+        for (k, s) in body.iter().enumerate() {
+            if hint::is_long(s)
+                && let Some(next) = body.get(k + 1)
+            {
+                self.hints(next)?;
+            }
+            self.stmt(s)?;
+        }
+        Ok(())
     }
 
     fn stmt(&mut self, s: &'k Stmt) -> Built<()> {
@@ -369,7 +377,7 @@ impl<'k> Builder<'k> {
     }
 
     /// Builds with a variable replaced.
-    fn with(
+    pub(super) fn with(
         &mut self,
         var: VarId,
         value: IntExpr,
@@ -519,6 +527,15 @@ impl<'k> Builder<'k> {
     }
 
     fn block(&mut self, b: &'k Block) -> Built<()> {
+        self.with_iters(b, |builder| builder.guarded_block(b))
+    }
+
+    /// Builds with the variables of a block.
+    pub(super) fn with_iters(
+        &mut self,
+        b: &'k Block,
+        build: impl FnOnce(&mut Self) -> Built<()>,
+    ) -> Built<()> {
         let before: Vec<(VarId, Option<IntExpr>)> = b
             .iters
             .iter()
@@ -527,7 +544,7 @@ impl<'k> Builder<'k> {
             .into_iter()
             .map(|(v, e)| (v, self.env.insert(v, e)))
             .collect();
-        let result = self.guarded_block(b);
+        let result = build(self);
         for (v, old) in before {
             match old {
                 Some(old) => self.env.insert(v, old),

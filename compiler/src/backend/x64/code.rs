@@ -108,6 +108,8 @@ pub(super) enum Kind {
     Store,
     /// A whole line to memory, past the caches.
     Stream,
+    /// A line is asked for that is looked at later.
+    Prefetch,
     /// The first lane of a vector into every lane.
     Splat,
     /// The numbers by which `gaps` picks the lanes that a part of memory holds.

@@ -38,6 +38,10 @@ impl Emitter<'_> {
             }
             Kind::Indices { step, part } => self.indices(i, step, part),
             Kind::Store | Kind::Stream => self.store(i),
+            Kind::Prefetch => {
+                let m = self.at(i.place.ok_or("a hint has no place")?)?;
+                self.asm.push(Instruction::with1(Code::Prefetchw_m8, m))
+            }
             Kind::Convert(from) => self.convert(i, from),
             Kind::Edge => self.edge(i),
             Kind::When(op) => self.when_mask(i, op),

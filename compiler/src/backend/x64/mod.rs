@@ -14,6 +14,7 @@ mod emit;
 mod encode;
 mod fold;
 mod gaps;
+mod hint;
 mod ints;
 mod listing;
 mod opcodes;
