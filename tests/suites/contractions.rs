@@ -186,9 +186,11 @@ fn sizes_that_are_known_at_the_call() {
         "m49 n31 k1",
         "m50 n33 k256",
         "m61 n512 k255",
-        "m336 n32 k40",
-        "m337 n3 k5",
-        "m350 n520 k260",
+        "m132 n32 k40",
+        "m133 n3 k5",
+        "m265 n520 k260",
+        // Four parts of many rows and many lanes.
+        "m481 n1025 k9",
     ];
     for equation in ["mn-mk-kn", "mn-mk-nk", "mn-km-kn", "nm-km-nk"] {
         let equation = Equation::new(equation);
@@ -203,7 +205,7 @@ fn sizes_that_are_known_at_the_call() {
         for sizes in sizes {
             equation.call(&[(&text, &named)], sizes);
         }
-        for sizes in ["m1 n520 k260", "m48 n520 k260", "m49 n520 k260", "m340 n520 k260"] {
+        for sizes in ["m1 n520 k260", "m48 n520 k260", "m49 n520 k260", "m265 n520 k260"] {
             equation.call(&[(&text, &named), (&rows, &known)], sizes);
         }
     }
@@ -212,6 +214,65 @@ fn sizes_that_are_known_at_the_call() {
     let f = compile(&text);
     for sizes in ["b0 m5 n40 k40", "b1 m60 n40 k40", "b3 m17 n33 k300", "b9 m50 n5 k16"] {
         batches.call(&[(&text, &f)], sizes);
+    }
+}
+
+/// Rows of a number known at the call, with columns that are fewer than it; and the same of an
+/// extremum, in double precision, and where lanes or rows end within a tile, of divisions.
+#[test]
+fn other_reductions_of_sizes_known_at_the_call() {
+    let causal = compile(
+        "fn f(E: f32[2,T,100], V: f32[2,100,20]) -> (Y: f32[2,T,20]) {
+            P[b,i,j] = select(j <= i, E[b,i,j], 0)
+            S[b,i] = sum[j](P[b,i,j])
+            Z[b,i,d] = P[b,i,j] * V[b,j,d]
+            Y[b,i,d] = Z[b,i,d] + S[b,i]
+        }",
+    );
+    for t in [1, 95, 97, 130] {
+        let (e, v) = (values(2 * t * 100, 1), values(2 * 100 * 20, 2));
+        let views = [
+            TensorView::from_slice(&e, &[2, t, 100]).unwrap(),
+            TensorView::from_slice(&v, &[2, 100, 20]).unwrap(),
+        ];
+        let got = causal.run(&views).unwrap();
+        for (k, got) in got[0].as_slice::<f32>().unwrap().iter().enumerate() {
+            let (row, d) = (k / 20, k % 20);
+            let terms = (0..100.min(row % t + 1))
+                .map(|j| e[row * 100 + j] * (v[(row / t * 100 + j) * 20 + d] + 1.0));
+            assert_eq!(*got, terms.sum::<f32>(), "{t}: {row} {d}");
+        }
+    }
+    for (m, n, k) in [(5, 33, 40), (60, 33, 40), (140, 70, 300)] {
+        let text = "fn f(A: f64[M,K], B: f64[K,N]) -> (C: f64[M,N], D: f64[M,N]) {
+            C[i,j] max= A[i,k] + B[k,j]
+            D[i,j] min= A[i,k] * B[k,j]
+        }";
+        let (a, b) = (values(m * k, 1), values(k * n, 2));
+        let got = results(text, "f64", &[(&a, &[m, k]), (&b, &[k, n])]);
+        for (at, (most, least)) in got[0].iter().zip(&got[1]).enumerate() {
+            let (i, j) = (at / n, at % n);
+            let pairs = || (0..k).map(|l| (f64::from(a[i * k + l]), f64::from(b[l * n + j])));
+            assert_eq!(*most, pairs().map(|(x, y)| x + y).fold(f64::MIN, f64::max), "{m} {n} {k}");
+            assert_eq!(*least, pairs().map(|(x, y)| x * y).fold(f64::MAX, f64::min), "{m} {n} {k}");
+        }
+        // Behind the last row and lane there is nothing to divide by.
+        for quotient in ["A[i,k] / B[k,j]", "B[k,j] / A[i,k]"] {
+            for [rows, columns] in [["M", "N"], [&m.to_string(), &n.to_string()]] {
+                let f = compile(&format!(
+                    "fn f(A: i64[{rows},K], B: i64[K,{columns}]) -> (C: i64[{rows},{columns}]) {{
+                        C[i,j] max= {quotient}
+                    }}"
+                ));
+                let (a, b) = (vec![1i64; m * k], vec![1i64; k * n]);
+                let views = [
+                    TensorView::from_slice(&a, &[m, k]).unwrap(),
+                    TensorView::from_slice(&b, &[k, n]).unwrap(),
+                ];
+                let got = f.run(&views).unwrap();
+                assert!(got[0].as_slice::<i64>().unwrap().iter().all(|c| *c == 1), "{quotient}");
+            }
+        }
     }
 }
 
@@ -262,6 +323,8 @@ fn groups_of_sizes_known_at_the_call() {
             Y[b,i,d] = P[b,i,j] * V[b,j,d]
         }",
     );
+    let kernels = f.text(tcc::Stage::Kernel).unwrap();
+    assert!(kernels.contains("S: f32[96,U] @local"), "{kernels}");
     for (b, t, u, d) in [
         (1, 1, 1, 1),
         (3, 1, 530, 17),
@@ -355,16 +418,22 @@ fn rows_that_others_need_are_computed_before() {
 /// Rows of causal weights end at the diagonal, in blocks of rows that do and do not divide them.
 #[test]
 fn causal_rows_end_at_the_diagonal() {
-    for n in [1usize, 63, 130, 192] {
-        let text = format!(
+    let of_size = |n: &str| {
+        compile(&format!(
             "fn f(E: f32[5,{n},{n}], V: f32[5,{n},20]) -> (Y: f32[5,{n},20]) {{
                 P[b,i,j] = select(j <= i, 2 * E[b,i,j], 0)
                 S[b,i] = sum[j](P[b,i,j])
                 Z[b,i,d] = P[b,i,j] * V[b,j,d]
                 Y[b,i,d] = Z[b,i,d] + S[b,i]
             }}"
-        );
-        let f = tcc::compile(&text).unwrap_or_else(|e| panic!("{n}: {e}"));
+        ))
+    };
+    let named = of_size("N");
+    for (n, named) in
+        [1usize, 63, 96, 130, 192].into_iter().flat_map(|n| [(n, None), (n, Some(&named))])
+    {
+        let fixed = of_size(&n.to_string());
+        let f = named.unwrap_or(&fixed);
         let (e, v) = (values(5 * n * n, 5), values(5 * n * 20, 6));
         let views = [
             TensorView::from_slice(&e, &[5, n, n]).unwrap(),

@@ -3,8 +3,9 @@
 //! A flop is one addition, multiplication, division, comparison or function call on values; a fused
 //! multiply-add counts two; index arithmetic counts nothing. Bytes are the elements of every
 //! argument that the kernel touches, once: what it moves at least. A loop whose extent depends on
-//! an outer one counts at the middle of the outer one, which is exact for triangles. Work under a
-//! condition counts as if it always held, but arguments are taken to be row-major.
+//! an outer one counts at the middle of the outer one, which is exact for triangles, and what is
+//! left for blocks as the average of all. Work under conditions and guards on sizes and loops
+//! counts as often as they hold; arguments are taken to be row-major.
 
 mod machine;
 mod predict;

@@ -17,8 +17,7 @@ pub(super) enum Part<'k> {
     View(&'k View),
 }
 
-/// The loops around a part. Extents are over sizes alone: a loop whose extent depends on an outer
-/// one has the extent at the middle of the outer one.
+/// The loops around a part. Extents are over sizes alone, see [`Around::on_average`].
 #[derive(Default)]
 pub(super) struct Around {
     pub(super) loops: Vec<Loop>,

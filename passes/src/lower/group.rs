@@ -89,7 +89,8 @@ pub(super) fn groups(cx: &LowerCx<'_>) -> Vec<Group> {
             continue;
         }
         let joins = |c: &Candidate<'_>| shared_axes(std::slice::from_ref(c)) > 0;
-        match Candidate::of(cx, d).filter(joins) {
+        let fits = |c: &Candidate<'_>| !is_contraction(f, d) || is_known(f, d) || c.is_batched();
+        match Candidate::of(cx, d).filter(|c| fits(c) && joins(c)) {
             None => close(&mut open),
             Some(c) => {
                 open.push(c);
@@ -207,6 +208,13 @@ impl<'f> Candidate<'f> {
         joins.then_some(Candidate { definition: d, shape: &x.shape, target, reads })
     }
 
+    /// True if all that it reads bears the first axis: no operand is copied for each block of rows
+    /// that others could share, as weights.
+    fn is_batched(&self) -> bool {
+        let Some(v) = self.target.first() else { return false };
+        self.reads.iter().all(|r| r.subscripts.iter().any(|s| s.mentions(*v)))
+    }
+
     /// The rows of a block along an axis, if several of its indices share an operand: one that does
     /// not bear the axis, or only its quotient by the number of rows.
     fn rows_along(&self, axis: usize) -> Option<i64> {
@@ -242,6 +250,11 @@ fn is_contraction(f: &Function, d: &Definition) -> bool {
         let wide = e.reads().iter().filter(|r| r.subscripts.len() + 1 >= rank).count() >= 2;
         e.reducer.is_some() && wide && rank >= 2 && !e.reduced_vars().is_empty()
     })
+}
+
+/// True if the extents of a definition's tensor are constants.
+fn is_known(f: &Function, d: &Definition) -> bool {
+    f.tensors.get(d.tensor).is_some_and(|x| x.shape.iter().all(|n| n.as_constant().is_some()))
 }
 
 /// Lowers a group to one kernel.
@@ -305,7 +318,7 @@ fn blocks_of_rows(
     };
     let last_row = lo.clone() + size.clone() - IntExpr::constant(1);
     let axis = at.len();
-    let last_chunk = count.as_constant().unwrap_or(1) - 1;
+    let last_chunk = count.as_constant().map(|n| n - 1);
     let taken = BlockOfRows { axis, last_row: &last_row, chunk, last_chunk };
     let ends = needed::ends(b.cx, definitions, &g.locals, &taken);
     let none = Ends::new();
@@ -489,7 +502,9 @@ fn take_block(
     let number = b.kernel.fresh_var("q");
     let size = IntExpr::constant(rows);
     let quotient = IntExpr::from(v).div(&size);
-    body.rewrite(&|i| if *i == quotient { number.into() } else { i.clone() }, &mut |e| e);
+    if rows > 1 {
+        body.rewrite(&|i| if *i == quotient { number.into() } else { i.clone() }, &mut |e| e);
+    }
     if body.exprs().any(|e| e.mentions(number)) {
         body.fixed.insert(number, lo.div(&size));
     }

@@ -17,7 +17,8 @@ pub(super) struct BlockOfRows<'b> {
     pub(super) axis: usize,
     pub(super) last_row: &'b IntExpr,
     pub(super) chunk: VarId,
-    pub(super) last_chunk: i64,
+    /// None if the number of blocks is not known.
+    pub(super) last_chunk: Option<i64>,
 }
 
 /// The ends of variables of members' equations that are before their extents, over the loops around
@@ -144,15 +145,22 @@ impl Analysis<'_> {
     /// From where on along `x` a condition fails in all rows of the block.
     fn holds_to(&self, e: &Equation, condition: &Expr, x: VarId) -> Option<IntExpr> {
         let row = e.plain_target()?.get(self.block.axis).copied()?;
-        let extent = e.vars.get(x)?.extent.as_constant()?;
+        let extent = &e.vars.get(x)?.extent;
         condition.operands(Func::And).into_iter().find_map(|c| {
             let Expr::Compare(op, a, b) = c else { return None };
             let Limit::Below(end) = limit(x, *op, &(a - b))? else { return None };
             let rising = end.linear_in(row).and_then(|(c, _)| c.as_constant())? >= 0;
             let end = end.with_var(row, self.block.last_row);
             let at = |k: i64| end.with_var(self.block.chunk, &IntExpr::constant(k)).as_constant();
-            let (first, last) = (at(0)?, at(self.block.last_chunk)?);
-            (rising && first >= 0 && last <= extent).then_some(end)
+            if !rising || at(0)? < 0 {
+                return None;
+            }
+            let (last, most) = (self.block.last_chunk.and_then(at), extent.as_constant());
+            let within = last.zip(most).is_some_and(|(last, most)| last <= most);
+            match self.block.last_chunk {
+                Some(_) => within.then_some(end),
+                None => Some(end.minimum(extent)),
+            }
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The loops around tiles: blocks of lanes, of the summed variable and of rows.
 
 use super::tile::{Order, Pass, Place, Rows, Side};
-use super::{CACHE, Contraction, NOMINAL, ceil, ceil_of, dividing, nominal, volume};
+use super::{CACHE, Contraction, ceil, ceil_of, dividing, nominal, volume};
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::{Initial, Positions, extent_of, joined, name_of, over_spatial, serial};
 use tcc_ir::VarId;
@@ -137,26 +137,26 @@ impl Contraction {
                 stmts
             };
         let extent = end_of(b, body, copy.summed);
-        if let (None, Some(n)) = (extent.as_constant(), copy.block) {
+        let size = IntExpr::constant(copy.block);
+        if extent.as_constant().is_none() {
             // Also where nothing is summed there is a part, which starts the target.
-            let (k, size) = (b.kernel.fresh_var("part"), IntExpr::constant(n));
+            let k = b.kernel.fresh_var("part");
             let from = IntExpr::from(k) * size.clone();
             let here = size.minimum(&(&extent - &from));
             let stmts = part(b, &from, &here, Order::Number(k));
-            let count = ceil_of(&extent, n).maximum(&IntExpr::constant(1));
+            let count = ceil_of(&extent, copy.block).maximum(&IntExpr::constant(1));
             out.push(serial(k, IntExpr::constant(0), count, stmts));
             return out;
         }
-        let step = copy.block.map_or_else(|| extent.clone(), IntExpr::constant);
-        let whole = copy.block.map_or(IntExpr::constant(1), |n| extent.div(&IntExpr::constant(n)));
-        let done = whole.clone() * step.clone();
+        let whole = extent.div(&size);
+        let done = whole.clone() * size.clone();
         match whole.as_constant() {
             Some(0) => out.extend(part(b, &done, &extent, Order::First)),
-            Some(1) => out.extend(part(b, &IntExpr::constant(0), &step, Order::First)),
+            Some(1) => out.extend(part(b, &IntExpr::constant(0), &size, Order::First)),
             _ => {
                 let k = b.kernel.fresh_var("part");
-                let from = IntExpr::from(k) * step.clone();
-                let main = part(b, &from, &step, Order::Number(k));
+                let from = IntExpr::from(k) * size.clone();
+                let main = part(b, &from, &size, Order::Number(k));
                 out.push(serial(k, IntExpr::constant(0), whole.clone(), main));
             }
         }
@@ -241,7 +241,7 @@ impl Contraction {
     /// Tiles of rows that a block takes; none if all rows are one block.
     pub(super) fn rows_block(&self, body: &Body, packed: bool) -> Option<i64> {
         let summed = volume(self.summed.iter().map(|v| match &self.blocks {
-            Some(c) if c.summed == *v => c.block.unwrap_or(NOMINAL),
+            Some(c) if c.summed == *v => c.block,
             _ => nominal(&extent_of(body, *v)),
         }));
         let row = summed * body.value.dtype().size() as i64 * self.tile.rows;
@@ -330,7 +330,7 @@ impl Contraction {
         vec![serial(chunk, zero, count, vec![Stmt::If { condition, then: main, otherwise: last }])]
     }
 
-    /// Tiles of rows, the last one lower.
+    /// Tiles of rows, the last one lower, or as high where packed rows go on past the end.
     fn row_tiles(
         &self,
         b: &mut KernelBuilder<'_, '_>,

@@ -57,7 +57,8 @@ const CACHE: i64 = 1 << 20;
 const FIRST: i64 = 1 << 15;
 /// An operand whose elements are used less often is rather not packed.
 const RARE: i64 = 256;
-/// Values of a variable that a copy holds at a time, so that it is made by whole lines.
+/// Values of a variable that a copy holds at a time, so that it is made by whole lines, or serves
+/// rows that are packed with enough lanes.
 const PLANE: i64 = 16;
 /// Elements of a summed variable that a block takes at most, and lanes.
 const SUMMED: i64 = 256;
@@ -112,9 +113,9 @@ struct Contraction {
 struct Blocks {
     /// The copy of the moving part; none if tiles read it where it is.
     buffer: Option<TensorId>,
-    /// The summed variable that is taken in blocks, with their size; none takes it whole.
+    /// The summed variable that is taken in blocks, with their size.
     summed: VarId,
-    block: Option<i64>,
+    block: i64,
     /// Values of the first lanes variable that a block takes.
     lanes: i64,
     /// Another variable of the target, and so many values of it that a copy holds: along it the
@@ -140,8 +141,6 @@ const ANY: Tile = Tile { rows: 12, vectors: 2 };
 /// Up to so many rows the lanes' operand is read where it is, in tiles of this kind.
 const FEW_ROWS: i64 = 48;
 const FEW: Tile = Tile { rows: 4, vectors: 4 };
-/// Values of a variable of unknown extent that a copy holds at a time.
-const ANY_PLANES: i64 = 16;
 
 /// The quotient, rounded up.
 pub(super) fn ceil(a: i64, b: i64) -> i64 {
@@ -240,6 +239,7 @@ fn tiles(
     let again = volume(c.outer.iter().filter(|v| still(v)).map(extent));
     let wanted = c.wants_copy(body, last, (summed, if shared { rows } else { 1 }, again));
     let unit = moves_by_one(&c.value, last);
+    let wanted = wanted && (!unit || c.may_be_copied(body));
     let wanted = c.knobs.copy.filter(|_| unit).map_or(wanted, |copy| copy == 1);
     // A copy that no rows share gains nothing over loads with gaps.
     let merged = wanted && shared && rows >= 2;
@@ -336,6 +336,9 @@ fn recognize(
         let d = x.dtype();
         fits &= d == tcc_abi::DType::Bool || d.size() == dtype.size() && !d.is_complex();
         fits &= !matches!(x, Expr::Index { .. } | Expr::Compare(..));
+        // Tiles go on past the end, where a division of integers might fail.
+        let divides = matches!(x, Expr::Apply(Func::Div | Func::Rem, _));
+        fits &= !divides || d.is_float();
     });
     if !fits || body.guard.is_some() || !body.lets.is_empty() {
         return None;
@@ -465,6 +468,12 @@ impl Contraction {
     /// True if tiles read a copy of the moving part.
     fn copies(&self) -> bool {
         self.blocks.as_ref().is_some_and(|c| c.buffer.is_some())
+    }
+
+    /// True if a copy of the moving part has a size: all but one of its summed variables have.
+    fn may_be_copied(&self, body: &Body) -> bool {
+        let moving = |v: &VarId| self.moving.as_ref().is_some_and(|m| m.mentions(*v));
+        self.summed.iter().filter(|v| moving(v) && !is_known(body, **v)).count() <= 1
     }
 
     /// True if tiles had better read a copy of the moving part, of which each element is used by

@@ -1,9 +1,8 @@
 //! What of a contraction's operands is copied, in which blocks and in which order.
 
 use super::{
-    ANY, ANY_PLANES, Blocks, CACHE, Contraction, FIRST, LANES, LINE, PLANE, REGISTERS, STREAMS,
-    SUMMED, Tile, UNROLLED, axis_of, ceil, ceil_of, dividing, elements, is_known, nominal, tile,
-    volume,
+    ANY, Blocks, CACHE, Contraction, FIRST, LANES, LINE, PLANE, REGISTERS, STREAMS, SUMMED, Tile,
+    UNROLLED, axis_of, ceil, ceil_of, dividing, elements, is_known, nominal, tile, volume,
 };
 use crate::lower::block::{Body, KernelBuilder};
 use crate::lower::nest::extent_of;
@@ -43,7 +42,7 @@ impl Contraction {
         let block = dividing(extent(summed), (rows / others).max(1), 1);
         let step = self.tile.vectors * self.width;
         let lanes = dividing(extent(*self.lanes.first()?), (2 * LANES).max(step), step);
-        Some(Blocks { buffer: None, summed, block: Some(block), lanes, plane: None, panel: None })
+        Some(Blocks { buffer: None, summed, block, lanes, plane: None, panel: None })
     }
 
     /// Blocks of a matrix whose rows are what the lanes take: each is a copy already.
@@ -60,12 +59,13 @@ impl Contraction {
         let row_length = b.kernel.buffers.get(r.tensor).and_then(|x| x.shape.last());
         let whole = lanes % self.width == 0 && lanes <= 4 * self.width;
         let dense = is(row, *k) && is(column, *v) && whole && row_length == Some(&extent);
-        let block = Some(dividing(nominal(&extent_of(body, *k)), SUMMED, 1));
+        let block = dividing(nominal(&extent_of(body, *k)), SUMMED, 1);
         dense.then_some(Blocks { buffer: None, summed: *k, block, lanes, plane: None, panel: None })
     }
 
     /// An outer variable that only the moving part bears, with as many of its values as a copy
-    /// holds: one along which elements lie side by side, or one that makes up for few lanes.
+    /// holds: one along which elements lie side by side, one that makes up for few lanes, or the
+    /// innermost of unknown extent beside lanes of an unknown number.
     fn plane_of(&self, body: &Body, moving: &Expr) -> Option<(VarId, i64)> {
         let beside = |v: &VarId| {
             let reads = moving.reads();
@@ -86,7 +86,7 @@ impl Contraction {
             && !is_known(body, *last)
             && let Some(v) = self.outer.iter().copied().rev().find(open)
         {
-            return Some((v, ANY_PLANES));
+            return Some((v, PLANE));
         }
         let lanes = volume(self.lanes.iter().map(|v| nominal(&extent_of(body, *v))));
         let v = candidates().filter(|_| lanes < LANES / 2).max_by_key(|v| known(v))?;
@@ -216,7 +216,7 @@ impl Contraction {
         let first = extent(*self.lanes.first()?);
         let mut lanes = match cut {
             true => self.lanes_of_block(first, inner, fitting),
-            // Memory for them is taken however few there are.
+            false if inner > 1 => (fitting.min(LANES) / inner).max(1),
             false => (fitting.min(LANES) / step).max(1) * step,
         };
         let all = volume(self.summed.iter().map(|v| extent(*v)));
@@ -253,7 +253,7 @@ impl Contraction {
         let dtype = moving.dtype();
         let buffer =
             b.kernel.buffers.push(Buffer { name, dtype, shape: axes, scope: Scope::Local });
-        Some(Blocks { buffer: Some(buffer), summed, block: Some(block), lanes, plane, panel })
+        Some(Blocks { buffer: Some(buffer), summed, block, lanes, plane, panel })
     }
 
     /// Packs the fixed part where a tile would pick its elements from far apart, often: in a
@@ -338,7 +338,7 @@ impl Contraction {
         let rows = self.rows.map_or(1, |r| nominal(&extent_of(body, r)));
         let rows = self.most_rows.unwrap_or(rows);
         let tiles = self.rows_block(body, true).unwrap_or(ceil(rows, self.tile.rows));
-        let block = self.blocks.as_ref().and_then(|c| Some((c.summed, c.block?)));
+        let block = self.blocks.map(|c| (c.summed, c.block));
         let mut shape: Vec<IntExpr> = self
             .summed
             .iter()
@@ -348,11 +348,12 @@ impl Contraction {
                 _ => extent_of(body, *v),
             })
             .collect();
+        let inner = volume(shape.iter().skip(1).map(nominal));
         if self.upright
-            && let Some(last) = shape.last_mut()
+            && let Some(first) = shape.first_mut()
         {
-            // Rows keep out of each other's way in the cache.
-            *last = last.clone() + IntExpr::constant(self.width);
+            // A line more keeps rows out of each other's way in the cache.
+            *first = first.clone() + IntExpr::constant(ceil(self.width, inner));
         }
         shape.insert(if self.upright { 0 } else { shape.len() }, self.tile.rows.into());
         let rows = self.rows.map(|r| extent_of(body, r)).unwrap_or_default();

@@ -49,7 +49,7 @@ impl Contraction {
         }
         let others = volume(self.summed.iter().map(|v| nominal(&extent_of(body, *v))))
             / nominal(&extent_of(body, summed));
-        let block = Some((STREAMS / others).max(1));
+        let block = (STREAMS / others).max(1);
         let blocks =
             Blocks { buffer: None, summed, block, lanes: 2 * LANES, plane: None, panel: None };
         let (blocks, most_rows) = (Some(blocks), Some(FEW_ROWS));
