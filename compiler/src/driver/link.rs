@@ -107,61 +107,57 @@ fn nest(kernel: &Kernel, nest: &kernel::ParallelNest<'_>, target: &Target) -> Pa
     };
     let mut work: Vec<EstimateTerm> =
         cost::time(kernel, &kernel.body, target).into_iter().map(term).collect();
-    let conditions: Vec<SizeExpr> = conditions(kernel).iter().map(size).collect();
-    work.iter_mut().for_each(|t| t.sizes.extend(conditions.iter().cloned()));
+    let indicators: Vec<SizeExpr> = indicators(kernel).iter().map(size).collect();
+    work.iter_mut().for_each(|t| t.sizes.extend(indicators.iter().cloned()));
     ParallelNest { iterations: size(&nest.iterations()), work: Estimate(work) }
 }
 
-/// Numbers that are 1 where the kernel does something at these sizes; if it does not, one is 0.
-fn conditions(kernel: &Kernel) -> Vec<IntExpr> {
-    let one = IntExpr::constant(1);
+/// What must hold, or must not, for the kernel to do anything.
+fn conditions(kernel: &Kernel) -> Vec<(&Expr, bool)> {
     let mut out = Vec::new();
     let mut body = kernel.body.as_slice();
     while let [Stmt::If { condition, then, otherwise }] = body
         && otherwise.is_empty()
     {
-        let (compared, holds) = match condition {
-            Expr::Apply(Func::Not, negated) => (negated.first(), false),
-            other => (Some(other), true),
-        };
-        if let Some(Expr::Compare(op, a, b)) = compared
-            && *op != Comparison::Ne
-            && kernel::is_fixed(condition)
-        {
-            let values = op.as_nonneg(a, b).into_iter();
-            let all = values.fold(one.clone(), |all, e| all.minimum(&(e + one.clone())));
-            let all = all.maximum(&IntExpr::default());
-            out.push(if holds { all } else { one.clone() - all });
-        }
+        out.push(match condition {
+            Expr::Apply(Func::Not, negated) => (negated.first().unwrap_or(condition), false),
+            other => (other, true),
+        });
         body = then;
     }
     out
+}
+
+/// Numbers that are 1 where the kernel does something at these sizes; if it does not, one is 0.
+fn indicators(kernel: &Kernel) -> Vec<IntExpr> {
+    let one = IntExpr::constant(1);
+    let indicator = |(e, holds): (&Expr, bool)| {
+        let Expr::Compare(op, a, b) = e else { return None };
+        if *op == Comparison::Ne || !kernel::is_fixed(e) {
+            return None;
+        }
+        let values = op.as_nonneg(a, b).into_iter();
+        let all = values.fold(one.clone(), |all, e| all.minimum(&(e + one.clone())));
+        let all = all.maximum(&IntExpr::default());
+        Some(if holds { all } else { one.clone() - all })
+    };
+    conditions(kernel).into_iter().filter_map(indicator).collect()
 }
 
 /// The conditions on strides without which the kernel does nothing.
 fn contiguity(kernel: &Kernel) -> Vec<Contiguity> {
-    let mut out = Vec::new();
-    let mut body = kernel.body.as_slice();
-    while let [Stmt::If { condition, then, otherwise }] = body
-        && otherwise.is_empty()
-    {
-        let (joined, holds) = match condition {
-            Expr::Apply(Func::Not, negated) => (negated.first(), false),
-            other => (Some(other), true),
-        };
-        let parts = joined.map_or(Vec::new(), |c| c.operands(Func::And));
-        let position = |e: &Expr| match e {
-            Expr::Contiguous(t) => kernel.arguments().position(|a| a == *t).map(|k| k as u32),
-            _ => None,
-        };
+    let position = |e: &Expr| match e {
+        Expr::Contiguous(t) => kernel.arguments().position(|a| a == *t).map(|k| k as u32),
+        _ => None,
+    };
+    let of_strides = |(e, holds): (&Expr, bool)| {
+        let parts = e.operands(Func::And);
         // A part that is not about strides does not stand in the way of the others.
         let arguments: Vec<u32> = parts.iter().filter_map(|e| position(e)).collect();
-        if !arguments.is_empty() && (holds || arguments.len() == parts.len()) {
-            out.push(Contiguity { arguments, holds });
-        }
-        body = then;
-    }
-    out
+        let asks = !arguments.is_empty() && (holds || arguments.len() == parts.len());
+        asks.then_some(Contiguity { arguments, holds })
+    };
+    conditions(kernel).into_iter().filter_map(of_strides).collect()
 }
 
 fn source(s: sizes::SizeSource) -> SizeSource {
