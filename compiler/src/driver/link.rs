@@ -119,10 +119,7 @@ fn conditions(kernel: &Kernel) -> Vec<(&Expr, bool)> {
     while let [Stmt::If { condition, then, otherwise }] = body
         && otherwise.is_empty()
     {
-        out.push(match condition {
-            Expr::Apply(Func::Not, negated) => (negated.first().unwrap_or(condition), false),
-            other => (other, true),
-        });
+        out.push(condition.without_not());
         body = then;
     }
     out

@@ -276,6 +276,14 @@ impl Expr {
         self.rewrite(&|i| i.substitute(replace), &mut |e| e)
     }
 
+    /// A condition as what must hold, or, with false, what must not.
+    pub fn without_not(&self) -> (&Expr, bool) {
+        match self {
+            Expr::Apply(Func::Not, args) if let [negated] = args.as_slice() => (negated, false),
+            plain => (plain, true),
+        }
+    }
+
     /// Flattens a tree of one associative function into its operands, left to right.
     pub fn operands(&self, func: Func) -> Vec<&Expr> {
         match self {

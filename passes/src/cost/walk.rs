@@ -121,10 +121,8 @@ fn replaced(e: &IntExpr, by: &HashMap<VarId, IntExpr>) -> IntExpr {
 /// What a condition is taken to be where it is not evaluated: arguments are row-major, and
 /// anything else holds.
 fn assumed(condition: &Expr) -> bool {
-    match condition {
-        Expr::Apply(Func::Not, args) => !args.iter().all(is_contiguous),
-        _ => true,
-    }
+    let (asked, holds) = condition.without_not();
+    holds || !is_contiguous(asked)
 }
 
 fn is_contiguous(e: &Expr) -> bool {
@@ -133,10 +131,7 @@ fn is_contiguous(e: &Expr) -> bool {
 
 /// What a condition on loop variables and sizes compares, and whether that must hold.
 fn of_integers(e: &Expr) -> Option<(&Expr, bool)> {
-    let (e, holds) = match e {
-        Expr::Apply(Func::Not, args) => (args.first()?, false),
-        e => (e, true),
-    };
+    let (e, holds) = e.without_not();
     let compares = e.operands(Func::And).into_iter().all(|e| matches!(e, Expr::Compare(..)));
     compares.then_some((e, holds))
 }

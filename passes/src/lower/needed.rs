@@ -155,12 +155,8 @@ impl Analysis<'_> {
             if !rising || at(0)? < 0 {
                 return None;
             }
-            let (last, most) = (self.block.last_chunk.and_then(at), extent.as_constant());
-            let within = last.zip(most).is_some_and(|(last, most)| last <= most);
-            match self.block.last_chunk {
-                Some(_) => within.then_some(end),
-                None => Some(end.minimum(extent)),
-            }
+            let Some(chunk) = self.block.last_chunk else { return Some(end.minimum(extent)) };
+            (at(chunk)? <= extent.as_constant()?).then_some(end)
         })
     }
 }

@@ -584,14 +584,17 @@ impl<'k> Builder<'k> {
             self.lets.insert(*t, v);
         }
         let s = &b.store;
-        let mut at = Vec::with_capacity(s.subscripts.len());
-        for x in &s.subscripts {
-            match x {
-                Subscript::Affine(i) => at.push(self.resolve(i)),
-                Subscript::Data(_) => return Err("it writes where its data say".to_owned()),
-            }
-        }
+        let at = self.written_at(b)?;
         self.store(s.buffer, &at, s.update, &s.value, mask)
+    }
+
+    /// Where a block writes.
+    pub(super) fn written_at(&self, b: &Block) -> Built<Vec<IntExpr>> {
+        let at = b.store.subscripts.iter().map(|s| match s {
+            Subscript::Affine(i) => Ok(self.resolve(i)),
+            Subscript::Data(_) => Err("it writes where its data say".to_owned()),
+        });
+        at.collect()
     }
 
     /// Sets the element before the first value is combined into it.
@@ -609,11 +612,7 @@ impl<'k> Builder<'k> {
                 None => conditions.push(Condition::Compare(Comparison::Eq, self.int(&e))),
             }
         }
-        let at = b.store.subscripts.iter().map(|s| match s {
-            Subscript::Affine(i) => Ok(self.resolve(i)),
-            Subscript::Data(_) => Err("it writes where its data say".to_owned()),
-        });
-        let at = at.collect::<Built<Vec<IntExpr>>>()?;
+        let at = self.written_at(b)?;
         if conditions.is_empty() {
             return self.store(b.store.buffer, &at, Update::Set, init, mask);
         }

@@ -8,15 +8,13 @@
 //! ```
 
 use super::build::{Builder, Built};
-use super::code::{Kind, Lane, Node, Place};
+use super::code::{Kind, Lane, Node};
+use super::stream::LINE;
 use tcc_ir::int::IntExpr;
 use tcc_ir::kernel::{Block, LoopKind, Scope, Stmt, Update};
-use tcc_ir::scalar::Subscript;
 
 /// Rounds of a loop that are worth hints before it.
 const LONG: i64 = 32;
-/// Bytes of a line.
-const LINE: i64 = 64;
 
 /// True if what comes after a statement had better be asked for before it: a long loop.
 pub(super) fn is_long(s: &Stmt) -> bool {
@@ -66,17 +64,10 @@ impl<'k> Builder<'k> {
         if b.store.update == Update::Set || !matches!(scope, Some(Scope::Global | Scope::Strided)) {
             return Ok(());
         }
-        let at = b.store.subscripts.iter().map(|s| match s {
-            Subscript::Affine(i) => Some(self.resolve(i)),
-            Subscript::Data(_) => None,
-        });
-        let Some(at) = at.collect::<Option<Vec<IntExpr>>>() else { return Ok(()) };
+        let at = self.written_at(b)?;
         let (address, _) = self.address(t, &at)?;
-        let constant = address.constant_term();
-        let Ok(offset) = i32::try_from(constant) else { return Ok(()) };
-        let rest = address - IntExpr::constant(constant);
         let mut inst = self.blank(Kind::Prefetch, Lane::I32);
-        inst.place = Some(Place { address: self.int(&rest), offset });
+        inst.place = Some(self.place_at(address));
         self.push(Node::Inst(inst))
     }
 }

@@ -12,7 +12,7 @@ use tcc_ir::kernel::{Buffer, Kernel, Update, visit_blocks};
 use tcc_ir::scalar::Comparison;
 
 /// Bytes of a line.
-const LINE: i64 = 64;
+pub(super) const LINE: i64 = 64;
 
 /// The results that are written past the caches.
 pub(super) fn candidates(kernel: &Kernel) -> Vec<TensorId> {

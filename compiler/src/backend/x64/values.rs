@@ -354,14 +354,19 @@ impl Builder<'_> {
                 (c.as_constant(), rest)
             }
         };
-        let constant = rest.constant_term();
-        Ok(match i32::try_from(constant) {
+        Ok((self.place_at(rest), step))
+    }
+
+    /// The place of an address that no lane moves.
+    pub(super) fn place_at(&mut self, address: IntExpr) -> Place {
+        let constant = address.constant_term();
+        match i32::try_from(constant) {
             Ok(offset) => {
-                let rest = rest - IntExpr::constant(constant);
-                (Place { address: self.int(&rest), offset }, step)
+                let rest = address - IntExpr::constant(constant);
+                Place { address: self.int(&rest), offset }
             }
-            Err(_) => (Place { address: self.int(&rest), offset: 0 }, step),
-        })
+            Err(_) => Place { address: self.int(&address), offset: 0 },
+        }
     }
 
     fn load(&mut self, t: TensorId, dtype: DType, at: &[IntExpr], mask: Option<Reg>) -> Built<Val> {
